@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -215,6 +218,51 @@ func TestMasterDataChangesInParts(t *testing.T) {
 	}
 	if got := storetest.Value[string](t, h.database, `SELECT tenant_id FROM item`); got != "default" {
 		t.Errorf("the item belongs to %s", got)
+	}
+}
+
+// What changes the log, the stock or the broker by command is in the operator log; dry runs are not.
+func TestOtherChangesInTheOperatorLog(t *testing.T) {
+	t.Parallel()
+	h := newEnvironment(t)
+	path := h.file("count.csv", "itemId,locationId,quantity\ncup,LON,3\n")
+	h.ok("topology", "apply", "--operator", "ann", "--reason", "repaired")
+	rabbitmqtest.Bind(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: "inventory.gone"})
+	h.ok("topology", "unbind", "--dry-run")
+	h.ok("topology", "unbind")
+	h.ok("stock", "import", "--dry-run", path)
+	h.ok("stock", "import", path)
+	h.ok("republish", "--dry-run", "--now")
+	h.ok("republish", "--now", "--consumer", "ledger")
+	h.ok("epoch", "begin") // changes nothing
+	h.ok("epoch", "begin", "--force")
+	var entries []struct{ Operator, Action, Subject, Reason string }
+	if err := json.Unmarshal([]byte(h.ok("log", "operator", "-o", "json").out), &entries); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, strings.TrimSpace(e.Action+" "+e.Subject))
+	}
+	slices.Reverse(got)
+	want := []string{"topology apply", "topology unbind", "stock import count.csv", "republish composerp.ledger", "epoch begin 2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the operator log has %q, want %q", got, want)
+	} else if first := entries[len(entries)-1]; first.Operator != "ann" || first.Reason != "repaired" {
+		t.Errorf("the first entry is %+v", first)
+	}
+	// The broker is repaired without an entry, and says so; the log is not changed without one.
+	storetest.Exec(t, h.database, `ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (operator <> 'bob')`)
+	if r := h.ok("topology", "apply", "--operator", "bob"); !strings.Contains(r.errors, "the operator log has no entry of this") {
+		t.Errorf("an apply without an entry says %s", r.errors)
+	}
+	for _, command := range [][]string{{"stock", "import", "--at", "2026-02-09T12:00:00Z", path}, {"republish", "--now"}} {
+		if r := h.run(append(command, "--operator", "bob")...); r.code == 0 {
+			t.Errorf("%q succeeds without an entry", command)
+		}
+	}
+	if n := storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log`); n != 1 {
+		t.Errorf("%d counts are in the log, want the first alone", n)
 	}
 }
 

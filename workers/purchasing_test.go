@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/approval"
@@ -113,7 +114,7 @@ func TestALargeMistakeWaitsForAPerson(t *testing.T) {
 	if seen := pending[0].Lines[0]; seen.Available.String() != "-74205" || seen.OnOrder.String() != "90" || seen.ReorderPoint.String() != "20" {
 		t.Errorf("the rule saw %+v", seen)
 	}
-	d, err := approval.Reject(t.Context(), c.db, purchasing.OrderKey{Tenant: "acme", Order: pending[0].ID}, "ann", "a typing mistake, returned at 10:17")
+	d, err := approval.Reject(t.Context(), c.db, purchasing.OrderKey{Tenant: "acme", Order: pending[0].ID}, operatorlog.By{Operator: "ann", Reason: "a typing mistake, returned at 10:17"})
 	if err != nil || d.DecidedAt.Format(time.TimeOnly) != "10:17:00" {
 		t.Fatalf("got %+v, %v", d, err)
 	}

@@ -24,7 +24,7 @@ func Command() *cli.Command {
 			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
 			{
 				Name: "apply", Usage: "declare them at the broker; existing ones stay",
-				Flags: append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn")), Action: topologyApply,
+				Flags: append(notedFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn")), Action: topologyApply,
 			},
 			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
 		},
@@ -91,6 +91,7 @@ func topologyApply(cctx *cli.Context) error {
 		return err
 	}
 	t := workers.Topology()
+	note(cctx, "topology apply", nil)
 	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
 		return err
 	}

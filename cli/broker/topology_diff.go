@@ -145,7 +145,7 @@ func topologyUnbindCommand() *cli.Command {
 		Name: "unbind", Usage: "remove bindings of the fleet's queues that it no longer needs",
 		Description: "For after an upgrade, once no older fleet runs: such a binding sends a worker events that it ignores, which costs only\n" +
 			"time. Queues, exchanges and bindings of others stay. `composerp topology diff` shows these bindings as extra.",
-		Flags:  append(settings.BrokerFlags(terminal.OutputFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "only list them"}), settings.FlagOf(settings.FlagDir)),
+		Flags:  append(notedFlags(terminal.OutputFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "only list them"}), settings.FlagOf(settings.FlagDir)),
 		Action: topologyUnbind,
 	}
 }
@@ -162,6 +162,7 @@ func topologyUnbind(cctx *cli.Context) error {
 			return err
 		}
 		broker.Name = "topology"
+		note(cctx, "topology unbind", surplus)
 		if err := rabbitmq.Unbind(cctx.Context, broker, surplus); err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
-	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // QuarantineCommand is the command `quarantine`.
@@ -54,14 +53,11 @@ func classesNamed(cctx *cli.Context) ([]string, error) {
 func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error {
 	var released []failures.Quarantine
 	for _, class := range classes {
-		q, err := failures.ReleaseQuarantine(cctx.Context, db, class)
+		q, err := failures.ReleaseQuarantine(cctx.Context, db, settings.By(cctx), class)
 		if errors.Is(err, store.ErrNotFound) {
 			return unknownClass(cctx, db, class)
 		}
 		if err != nil {
-			return err
-		}
-		if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "quarantine release", q.Class, nil, nil); err != nil {
 			return err
 		}
 		terminal.Say(cctx, "%s is released; `composerp dlq redrive --quarantine %s` redrives what was held back", q.Class, q.Class)

@@ -30,6 +30,7 @@ func EpochCommand() *cli.Command {
 					"it changes nothing and may be repeated. docs/howto/backup.md describes a whole restore.",
 				Flags: settings.DatabaseFlags(
 					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
+					settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 				),
 				Action: settings.OnSchema("epoch", 2, settings.Nothing, epochBegin),
 			},
@@ -56,7 +57,7 @@ func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 }
 
 func epochBegin(cctx *cli.Context, db *store.DB, _ struct{}) error {
-	begun, err := eventlog.BeginEpoch(cctx.Context, db, cctx.Bool("force"))
+	begun, err := eventlog.BeginEpoch(cctx.Context, db, settings.By(cctx), cctx.Bool("force"))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/republish"
@@ -47,7 +48,7 @@ func RepublishCommand() *cli.Command {
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only count"},
 			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
 			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "how long to wait for the fleet to be quiet"},
-			terminal.OutputFlag(),
+			terminal.OutputFlag(), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 		),
 		Action: republishLost,
 	}
@@ -69,6 +70,13 @@ func republishLost(cctx *cli.Context) error {
 	}
 	if !cctx.Bool(flagNow) {
 		if err := awaitQuiet(cctx, db, e); err != nil {
+			return err
+		}
+	}
+	if !cctx.Bool(settings.FlagDryRun) {
+		err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "republish", strings.Join(slices.Sorted(maps.Values(queues)), ", "),
+			nil, map[string]any{"since": cctx.String(flagSince), "now": cctx.Bool(flagNow)})
+		if err != nil {
 			return err
 		}
 	}

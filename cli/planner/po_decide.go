@@ -37,17 +37,14 @@ func poApprove(cctx *cli.Context) error {
 }
 
 func poReject(cctx *cli.Context) error {
-	reason := strings.TrimSpace(cctx.String("reason"))
-	if reason == "" {
+	if strings.TrimSpace(cctx.String("reason")) == "" {
 		return exit.Usage("--reason is missing: the record of a rejection needs one")
 	}
-	return poDecide(cctx, "rejected", func(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
-		return approval.Reject(ctx, db, order, by, reason)
-	})
+	return poDecide(cctx, "rejected", approval.Reject)
 }
 
 // decision is what is done about one order.
-type decision func(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error)
+type decision func(ctx context.Context, db *store.DB, order purchasing.OrderKey, by operatorlog.By) (purchasing.OrderDecision, error)
 
 // poDecide decides about each order named, in a transaction of its own, and reports
 // each result. One that cannot be decided does not stop the others.
@@ -55,8 +52,9 @@ func poDecide(cctx *cli.Context, done string, decide decision) error {
 	if cctx.NArg() == 0 {
 		return exit.Usage("name the orders by their ids or numbers; composerp po list --status pending shows those that wait")
 	}
-	by, err := decider(cctx)
-	if err != nil {
+	by := operatorlog.By{Reason: strings.TrimSpace(cctx.String("reason"))}
+	var err error
+	if by.Operator, err = decider(cctx); err != nil {
 		return err
 	}
 	db, _, err := settings.OpenSchema(cctx, "po", 1)
@@ -102,7 +100,7 @@ func decider(cctx *cli.Context) (string, error) {
 	return "", exit.Usage("--by is missing: who decides?")
 }
 
-func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide decision) decidedOrder {
+func decideOne(cctx *cli.Context, db *store.DB, name string, by operatorlog.By, decide decision) decidedOrder {
 	r := decidedOrder{Name: name}
 	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
@@ -112,10 +110,5 @@ func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide decision
 	r.Tenant, r.ID, r.Number = found.Tenant, found.ID, found.Number
 	d, err := decide(cctx.Context, db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
 	r.Status, r.DecidedBy, r.DecidedAt, r.err = d.Status, d.DecidedBy, d.DecidedAt, err
-	if err == nil {
-		who := operatorlog.By{Operator: by, Reason: strings.TrimSpace(cctx.String("reason"))}
-		r.err = operatorlog.NoteAlone(cctx.Context, db, who, "po "+cctx.Command.Name, found.Number,
-			map[string]any{"status": found.Status}, map[string]any{"status": d.Status, "tenant": found.Tenant, "order": found.ID})
-	}
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	storemasterdata "github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // countSource is who says what was counted.
@@ -45,6 +47,7 @@ func stockImportCommand() *cli.Command {
 			settings.FlagOf(settings.FlagTenant),
 			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; default the time of the first import"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only check the file"},
+			settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 		)...),
 		Action: stockImport,
 	}
@@ -91,6 +94,9 @@ func stockImport(cctx *cli.Context) error {
 	c := &count{ctx: cctx.Context, db: db, sheet: s, at: now, given: cctx.String(masterdata.FlagAt) != ""}
 	s.Tenant, s.Apply = cctx.String(settings.FlagTenant), c.apply
 	s.Key = func(l *countedLine) []string { return []string{l.tenant, l.item, l.location} }
+	s.Note = func(storemasterdata.Written) error {
+		return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "stock import", filepath.Base(s.File), nil, map[string]int64{"rows": s.Rows})
+	}
 	s.Place = func(l *countedLine, line int64) { l.line = line }
 	written, err := s.Run(cctx, "count")
 	if err != nil {

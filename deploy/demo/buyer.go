@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/approval"
 )
@@ -51,9 +52,9 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 func (b *buyer) decideOne(ctx context.Context, o purchasing.WaitingOrder, reason string) (string, error) {
 	what := fmt.Sprintf("%s from %s over %s", o.Number, o.Supplier, o.Total.StringFixed(2))
 	if reason != "" {
-		_, err := approval.Reject(ctx, b.db, o.OrderKey, buyerName, reason)
+		_, err := approval.Reject(ctx, b.db, o.OrderKey, operatorlog.By{Operator: buyerName, Reason: reason})
 		return fmt.Sprintf("the buyer rejects %s: %s", what, reason), err
 	}
-	_, err := approval.Approve(ctx, b.db, o.OrderKey, buyerName)
+	_, err := approval.Approve(ctx, b.db, o.OrderKey, operatorlog.By{Operator: buyerName})
 	return "the buyer approves " + what, err
 }

@@ -11,20 +11,22 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // This file begins an epoch; epoch.go states the invariants and the crash analysis.
 
 // BeginEpoch begins a new epoch when the newest does not fit this server, or in any case with force, and reports
-// whether it did. It waits for as long as a killed leader keeps its lease; ErrFleetRunning when a leader is alive.
-func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err error) {
+// whether it did; the operator log has it then. It waits for as long as a killed leader keeps its lease; ErrFleetRunning
+// when a leader is alive.
+func BeginEpoch(ctx context.Context, db *store.DB, by operatorlog.By, force bool) (begun bool, err error) {
 	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
 		return false, err
 	}
 	if err := awaitLeaders(ctx, db); err != nil {
 		return false, err
 	}
-	err = db.InTx(ctx, func(tx store.Tx) error { return beginEpoch(ctx, tx, force) })
+	err = db.InTx(ctx, func(tx store.Tx) error { return beginEpoch(ctx, tx, by, force) })
 	if errors.Is(err, errBegun) {
 		return false, nil
 	}
@@ -107,7 +109,7 @@ INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM drawn`)
 
 // beginEpoch returns errBegun when the epoch fits already.
-func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
+func beginEpoch(ctx context.Context, tx store.Tx, by operatorlog.By, force bool) error {
 	if _, err := pg.Exec(ctx, tx, epochSettings); err != nil {
 		return err
 	}
@@ -135,7 +137,10 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if _, err := pg.Exec(ctx, tx, fenceReaders, termsApart); err != nil {
 		return fmt.Errorf("fencing readers: %w", err)
 	}
-	return pg.Write(ctx, tx, fmt.Sprintf("ending epoch %d", last.Epoch), writeEpoch, last.ID, last.Epoch)
+	if err := pg.Write(ctx, tx, fmt.Sprintf("ending epoch %d", last.Epoch), writeEpoch, last.ID, last.Epoch); err != nil {
+		return err
+	}
+	return operatorlog.Note(ctx, tx, by, "epoch begin", strconv.Itoa(int(last.Epoch)+1), nil, map[string]any{"force": force})
 }
 
 // adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old

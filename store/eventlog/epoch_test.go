@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -63,11 +64,32 @@ func releaseLeases(p *storetest.Env) {
 	p.Exec(`UPDATE lease SET expires_at = '-infinity'`)
 }
 
+var ann = operatorlog.By{Operator: "ann", Reason: "restored"}
+
+// An epoch begins with its entry in the operator log, or not at all.
+func TestAnEpochThatTheOperatorLogDoesNotTakeDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	p.Exec(`ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (action <> 'epoch begin')`)
+	if begun, err := eventlog.BeginEpoch(t.Context(), p.DB, ann, true); begun || err == nil {
+		t.Errorf("an epoch began, %v: %v", begun, err)
+	}
+	if epochs := storetest.MustGet(eventlog.Epochs(t.Context(), p.DB))(t); len(epochs) != 1 {
+		t.Errorf("there are %d epochs", len(epochs))
+	}
+	p.Exec(`ALTER TABLE operator_log DROP CONSTRAINT refused`)
+	storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, ann, true))(t)
+	entries := storetest.MustGet(operatorlog.List(t.Context(), p.DB, operatorlog.Query{}))(t)
+	if len(entries) != 1 || entries[0].Subject != "2" || entries[0].Operator != "ann" || entries[0].Reason != "restored" {
+		t.Errorf("the operator log has %+v", entries)
+	}
+}
+
 // beginEpoch begins a new epoch, which must be due.
 func beginEpoch(p *storetest.Env) {
 	p.Helper()
 	releaseLeases(p)
-	begun, err := eventlog.BeginEpoch(context.Background(), p.DB, false)
+	begun, err := eventlog.BeginEpoch(context.Background(), p.DB, ann, false)
 	storetest.Must(p, err)
 	if !begun {
 		p.Fatal("no new epoch was begun")
@@ -152,11 +174,11 @@ func unpublished(t testing.TB, p *storetest.Env) int64 {
 func TestAnEpochThatFitsIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
-	begun, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
+	begun, err := eventlog.BeginEpoch(t.Context(), p.DB, ann, false)
 	storetest.Must(t, err)
 	restore(p, 10)
 	beginEpoch(p)
-	reopen, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
+	reopen, err := eventlog.BeginEpoch(t.Context(), p.DB, ann, false)
 	storetest.Must(t, err)
 	epochs, err := eventlog.Epochs(t.Context(), p.DB)
 	storetest.Must(t, err)
@@ -164,7 +186,7 @@ func TestAnEpochThatFitsIsLeftAlone(t *testing.T) {
 		t.Errorf("begun %t and %t: %+v", begun, reopen, epochs)
 	}
 	// By force it is, also where nothing was restored.
-	forced, err := eventlog.BeginEpoch(t.Context(), p.DB, true)
+	forced, err := eventlog.BeginEpoch(t.Context(), p.DB, ann, true)
 	storetest.Must(t, err)
 	if n := storetest.One[int](t, p.SQL(), `SELECT max(epoch) FROM epoch`); !forced || n != 3 {
 		t.Errorf("forced %t to epoch %d", forced, n)
@@ -180,7 +202,7 @@ func TestAnEpochIsBegunOnce(t *testing.T) {
 	var run []func(context.Context) error
 	for range 4 {
 		run = append(run, func(ctx context.Context) error {
-			did, err := eventlog.BeginEpoch(ctx, p.DB, false)
+			did, err := eventlog.BeginEpoch(ctx, p.DB, ann, false)
 			if did {
 				begun.Add(1)
 			}
@@ -208,14 +230,14 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 		}, func(error) {})
 	}()
 	<-leading
-	_, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
+	_, err := eventlog.BeginEpoch(t.Context(), p.DB, ann, false)
 	storetest.IsError(t, err, eventlog.ErrFleetRunning)
 	stop()
 	<-ended
 	// A killed leader's lease is neither released nor renewed.
 	p.Exec(`INSERT INTO lease VALUES ('ticker', 3, 'killed#8', clock_timestamp() + interval '1 hour')`)
 	began := time.Now()
-	storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, false))(t)
+	storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, ann, false))(t)
 	if took := time.Since(began); took > store.LeaseTTL+2*time.Second {
 		t.Errorf("it took %v", took)
 	}
@@ -240,7 +262,7 @@ func TestAnAppendWhileAnEpochBeginsIsReadInIt(t *testing.T) {
 	storetest.Must(t, eventlog.Append(t.Context(), writing, []event.Any{written}))
 	releaseLeases(p)
 	begun := make(chan error, 1)
-	go func() { begun <- errorOf(eventlog.BeginEpoch(context.Background(), p.DB, false)) }()
+	go func() { begun <- errorOf(eventlog.BeginEpoch(context.Background(), p.DB, ann, false)) }()
 	p.AwaitLockWaiters(1) // the command, for the writer
 	late := storetest.Sale("after")
 	appended := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -85,14 +86,24 @@ func TestEarlierFailuresDoNotCount(t *testing.T) {
 	if class == "" {
 		t.Fatal("the class is not full")
 	}
-	released, err := failures.ReleaseQuarantine(t.Context(), p.DB, class)
+	// It is released with its entry in the operator log, or not at all.
+	ann := operatorlog.By{Operator: "ann", Reason: "mended"}
+	p.Exec(`ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (action <> 'quarantine release')`)
+	if _, err := failures.ReleaseQuarantine(t.Context(), p.DB, ann, class); err == nil || storetest.MustGet(failures.QuarantinedClasses(t.Context(), p.DB))(t) != 1 {
+		t.Errorf("it is released without an entry: %v", err)
+	}
+	p.Exec(`ALTER TABLE operator_log DROP CONSTRAINT refused`)
+	released, err := failures.ReleaseQuarantine(t.Context(), p.DB, ann, class)
 	storetest.Must(t, err)
+	if entries := storetest.MustGet(operatorlog.List(t.Context(), p.DB, operatorlog.Query{}))(t); len(entries) != 1 || entries[0].Subject != class || entries[0].Reason != "mended" {
+		t.Errorf("the operator log has %+v", entries)
+	}
 	if released.ReleasedAt == nil || released.Class != class || released.Sample != "no" {
 		t.Errorf("it is released as %+v", released)
 	}
-	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, class)
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, ann, class)
 	storetest.IsError(t, err, failures.ErrReleased)
-	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "unknown")
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, ann, "unknown")
 	storetest.IsError(t, err, store.ErrNotFound)
 	for range 2 {
 		if recordFailure(p, uuid.New(), "no") != "" {
@@ -131,7 +142,7 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	if len(list) != 1 || list[0].HeldBack != 2 {
 		t.Errorf("want two held back, got %+v", list)
 	}
-	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
+	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, operatorlog.By{Operator: "ann"}, class))(t)
 	for range 3 {
 		recordFailure(p, uuid.New(), "no item 7")
 	}

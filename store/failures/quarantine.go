@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // # Quarantine
@@ -102,18 +103,22 @@ var oneQuarantine = pg.SQL(selectQuarantine + `WHERE q.class = $1`)
 // ErrReleased means that the class was released before.
 var ErrReleased = errors.New("it was released before")
 
-// ReleaseQuarantine lets events of the class go to their retry queues again; counting begins anew. It returns the
-// class as it is then: ErrNotFound when there is none of that name, ErrReleased when it was released before.
-func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quarantine, err error) {
+// ReleaseQuarantine lets events of the class go to their retry queues again, and records that in the operator log;
+// counting begins anew. It returns the class as it is then: ErrNotFound when there is none of that name, ErrReleased
+// when it was released before.
+func ReleaseQuarantine(ctx context.Context, db *store.DB, by operatorlog.By, class string) (q Quarantine, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		n, err := pg.Exec(ctx, tx, releaseQuarantine, class)
 		if err != nil {
 			return err
 		}
-		if err := pg.Get(ctx, tx, &q, oneQuarantine, class); err != nil || n > 0 {
+		if err := pg.Get(ctx, tx, &q, oneQuarantine, class); err != nil {
 			return err
 		}
-		return ErrReleased
+		if n == 0 {
+			return ErrReleased
+		}
+		return operatorlog.Note(ctx, tx, by, "quarantine release", class, nil, nil)
 	})
 	if err != nil {
 		return q, fmt.Errorf("releasing %s: %w", class, err)

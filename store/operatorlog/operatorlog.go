@@ -2,8 +2,11 @@
 //
 // Invariants:
 //
-//   - An entry commits with the change it tells of where that is one of the database, and before it where the change
-//     is elsewhere: the log may then have an entry of a change that a crash kept from happening, never the reverse.
+//   - An entry commits with the change it tells of, or before it: before it where the change is at the broker, or is
+//     made in several transactions, as imports are. The log may then have an entry of a change that a crash kept from
+//     happening, never the reverse: when the entry cannot be written, nothing is changed.
+//   - The topology alone is also changed without an entry: `composerp topology apply` repairs a broker while the
+//     database is away or has no schema, and says that the entry is missing.
 //   - Entries are never changed.
 package operatorlog
 
@@ -48,7 +51,7 @@ func Note(ctx context.Context, tx store.Tx, by By, action, subject string, befor
 	return pg.Write(ctx, tx, "recording "+action+" in the operator log", note, by.Operator, action, subject, by.Reason, was, is)
 }
 
-// NoteAlone is Note for a change that the database does not hold.
+// NoteAlone is Note in a transaction of its own, for a change that is made after it.
 func NoteAlone(ctx context.Context, db *store.DB, by By, action, subject string, before, after any) error {
 	return db.InTx(ctx, func(tx store.Tx) error { return Note(ctx, tx, by, action, subject, before, after) })
 }

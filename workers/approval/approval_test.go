@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/approval"
@@ -146,6 +147,31 @@ func TestAnOrderIsApprovedOnce(t *testing.T) {
 	}
 }
 
+// A decision commits with its entry in the operator log, or not at all.
+func TestADecisionThatTheOperatorLogDoesNotTakeIsNone(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "100")
+	o.handle(o.order("o-1", "5000", true), o.order("o-2", "5000", true))
+	ann := operatorlog.By{Operator: "ann", Reason: "urgent"}
+	storetest.Exec(t, o.url, `ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (operator <> 'ann')`)
+	pending, logged := o.status("o-1"), storetest.Value[int](t, o.url, `SELECT count(*) FROM event_log`)
+	_, approving := approval.Approve(t.Context(), o.db, key("o-1"), ann)
+	_, rejecting := approval.Reject(t.Context(), o.db, key("o-2"), ann)
+	if approving == nil || rejecting == nil || o.status("o-1") != pending || o.status("o-2") != pending ||
+		storetest.Value[int](t, o.url, `SELECT count(*) FROM event_log`) != logged {
+		t.Errorf("there are decisions without an entry: %s, %s; %v, %v", o.status("o-1"), o.status("o-2"), approving, rejecting)
+	}
+	storetest.Exec(t, o.url, `ALTER TABLE operator_log DROP CONSTRAINT refused`)
+	storetest.MustGet(approval.Approve(t.Context(), o.db, key("o-1"), ann))(t)
+	if got := o.status("o-1"); got != "APPROVED ann" {
+		t.Errorf("the order keeps %q: the reason of an approval is the operator log's", got)
+	}
+	entries := storetest.MustGet(operatorlog.List(t.Context(), o.db, operatorlog.Query{}))(t)
+	if len(entries) != 1 || entries[0].Action != "po approve" || entries[0].Subject != "PO-o-1" || entries[0].Reason != "urgent" {
+		t.Errorf("the operator log has %+v", entries)
+	}
+}
+
 func TestAPersonDecides(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
@@ -154,11 +180,11 @@ func TestAPersonDecides(t *testing.T) {
 	// The shop has gone on since: a decision is of its day, not of the order's nor of the clock's.
 	later := workertest.Day.Add(50 * time.Hour)
 	storetest.Exec(t, o.url, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ($1, 'cup', 'shop', $2)`, workertest.Tenant, later)
-	if d, err := approval.Approve(t.Context(), o.db, key("o-1"), "ann"); err != nil || d.Number != "PO-o-1" || !d.DecidedAt.Equal(later) {
+	if d, err := approval.Approve(t.Context(), o.db, key("o-1"), operatorlog.By{Operator: "ann"}); err != nil || d.Number != "PO-o-1" || !d.DecidedAt.Equal(later) {
 		t.Fatalf("got %+v, %v", d, err)
 	}
 	before := time.Now().Add(-time.Minute)
-	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), "bob", "too dear"); err != nil {
+	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), operatorlog.By{Operator: "bob", Reason: "too dear"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := o.status("o-1") + ", " + o.status("o-2"); got != "APPROVED ann, CANCELLED bob too dear" {
@@ -209,14 +235,16 @@ func TestADecidedOrderStaysDecided(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
 	o.handle(o.order("o-1", "5", true), o.order("o-2", "5000", true))
-	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), "bob", "too dear"); err != nil {
+	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), operatorlog.By{Operator: "bob", Reason: "too dear"}); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]string{"o-1": "PO-o-1 was approved by policy", "o-2": "PO-o-2 was rejected by bob: too dear"} {
 		for _, decide := range []func() (purchasing.OrderDecision, error){
-			func() (purchasing.OrderDecision, error) { return approval.Approve(t.Context(), o.db, key(id), "eve") },
 			func() (purchasing.OrderDecision, error) {
-				return approval.Reject(t.Context(), o.db, key(id), "eve", "no")
+				return approval.Approve(t.Context(), o.db, key(id), operatorlog.By{Operator: "eve"})
+			},
+			func() (purchasing.OrderDecision, error) {
+				return approval.Reject(t.Context(), o.db, key(id), operatorlog.By{Operator: "eve", Reason: "no"})
 			},
 		} {
 			if _, err := decide(); !errors.Is(err, approval.ErrDecided) || err.Error() != want {
@@ -224,10 +252,10 @@ func TestADecidedOrderStaysDecided(t *testing.T) {
 			}
 		}
 	}
-	if _, err := approval.Approve(t.Context(), o.db, key("o-3"), "eve"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := approval.Approve(t.Context(), o.db, key("o-3"), operatorlog.By{Operator: "eve"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("want an unknown order, got %v", err)
 	}
-	if _, err := approval.Approve(t.Context(), o.db, key("o-2"), ""); err == nil {
+	if _, err := approval.Approve(t.Context(), o.db, key("o-2"), operatorlog.By{Operator: ""}); err == nil {
 		t.Error("it is not decided")
 	}
 }
@@ -244,9 +272,9 @@ func TestRacingDecisions(t *testing.T) {
 		person := func(i int) func(ctx context.Context) error {
 			return func(ctx context.Context) (err error) {
 				if i%2 == 0 {
-					_, err = approval.Approve(ctx, o.db, key(id), fmt.Sprint("person ", i))
+					_, err = approval.Approve(ctx, o.db, key(id), operatorlog.By{Operator: fmt.Sprint("person ", i)})
 				} else {
-					_, err = approval.Reject(ctx, o.db, key(id), fmt.Sprint("person ", i), "no")
+					_, err = approval.Reject(ctx, o.db, key(id), operatorlog.By{Operator: fmt.Sprint("person ", i), Reason: "no"})
 				}
 				switch {
 				case err == nil:

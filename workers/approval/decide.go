@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/purchasing"
 )
 
@@ -31,24 +32,28 @@ func (e *DecidedError) Is(target error) bool { return target == ErrDecided }
 
 var decisions = map[string]string{purchasing.OrderApproved: "approved", purchasing.OrderCancelled: "rejected"}
 
+// actions name a decision in the operator log.
+var actions = map[string]string{purchasing.OrderApproved: "po approve", purchasing.OrderCancelled: "po reject"}
+
 // Approve lets a person approve an order that waits. The error is a
 // *DecidedError when it waits no longer, store.ErrNotFound when there is none.
-func Approve(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
-	return decide(ctx, db, order, purchasing.OrderApproved, by, "")
+// The operator log has the decision and by.Reason.
+func Approve(ctx context.Context, db *store.DB, order purchasing.OrderKey, by operatorlog.By) (purchasing.OrderDecision, error) {
+	return decide(ctx, db, order, purchasing.OrderApproved, by)
 }
 
-// Reject lets a person take back an order that waits, for a reason. Its errors
-// are Approve's. What it was for is not ordered again before the next business
-// day, unless its rule changes.
-func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by, reason string) (purchasing.OrderDecision, error) {
-	return decide(ctx, db, order, purchasing.OrderCancelled, by, reason)
+// Reject lets a person take back an order that waits, for a reason, which the
+// order keeps. Its errors are Approve's. What it was for is not ordered again
+// before the next business day, unless its rule changes.
+func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by operatorlog.By) (purchasing.OrderDecision, error) {
+	return decide(ctx, db, order, purchasing.OrderCancelled, by)
 }
 
-// decide writes the decision and appends its event, in one transaction. Its business time
-// is the latest that is known of what was ordered, not the clock's: the day of
-// the decision is a day of the shop's.
-func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status, by, reason string) (d purchasing.OrderDecision, err error) {
-	if by == "" {
+// decide writes the decision and its entry in the operator log and appends its event, in one transaction. Its business
+// time is the latest that is known of what was ordered, not the clock's: the day of the decision is a day of the
+// shop's.
+func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status string, by operatorlog.By) (d purchasing.OrderDecision, err error) {
+	if by.Operator == "" {
 		return d, errors.New("a decision needs a name: who decides?")
 	}
 	err = db.InTx(ctx, func(tx store.Tx) error {
@@ -59,8 +64,16 @@ func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status
 			return &DecidedError{d}
 		}
 		at := d.LatestAt.UTC()
-		d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason = status, d.Version+1, &at, by, reason
+		was := d.Status
+		d.Status, d.Version, d.DecidedAt, d.DecidedBy = status, d.Version+1, &at, by.Operator
+		if status == purchasing.OrderCancelled {
+			d.Reason = by.Reason
+		}
 		if err := purchasing.DecideOrder(ctx, tx, d); err != nil {
+			return err
+		}
+		if err := operatorlog.Note(ctx, tx, by, actions[status], d.Number, map[string]any{"status": was},
+			map[string]any{"status": status, "tenant": d.Tenant, "order": d.Order}); err != nil {
 			return err
 		}
 		decided, err := decision(d)

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -176,7 +177,7 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 		t.Fatalf("want the class listed, got %+v, %v", list, err)
 	}
 
-	_, err = failures.ReleaseQuarantine(t.Context(), h.DB, class)
+	_, err = failures.ReleaseQuarantine(t.Context(), h.DB, operatorlog.By{Operator: "ann"}, class)
 	h.Must(err)
 	h.Publish(salesAt(t, "bad-1", 1)...)
 	if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {

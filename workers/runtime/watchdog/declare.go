@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,16 +21,14 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	if now.Broker != nil && !now.Seen {
 		return
 	}
-	missing := v.Plan.Topology.Missing(now.Have)
+	missing := v.missing(now)
 	if missing.Empty() {
 		v.declareError = ""
 		return
 	}
 	err := v.recordGaps(ctx, v.history.gaps(missing))
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, declareTimeout)
-		defer cancel()
-		err = rabbitmq.Apply(ctx, missing, v.Broker)
+		err = v.declareAnew(ctx, missing)
 	}
 	if err != nil {
 		v.reportDeclareError(ctx, err)
@@ -48,6 +47,43 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	if lost := v.Plan.missingDeadQueues(missing); len(lost) > 0 {
 		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit tells which, by the dead-letter log; composerp republish brings back what is in the log")
 	}
+}
+
+// missing is what this snapshot lacks, and the bindings that an earlier attempt did not get as far as declaring anew.
+func (v *monitor) missing(now observer.Snapshot) topology.Topology {
+	missing := v.Plan.Topology.Missing(now.Have)
+	for _, b := range v.undeclared {
+		if !slices.Contains(missing.Bindings, b) {
+			missing.Bindings = append(missing.Bindings, b)
+		}
+	}
+	return missing
+}
+
+// declareAnew declares exchanges and queues, removes the bindings, and declares them. RabbitMQ 4 may keep a binding
+// that was made while its exchange was being deleted: it is listed again with the new exchange, it does not route, and
+// declaring it changes nothing (docs/reference/versions.md).
+//
+// Intake's bindings come first in a topology: removed last and declared first, they miss no event that a worker gets.
+func (v *monitor) declareAnew(ctx context.Context, missing topology.Topology) error {
+	ctx, cancel := context.WithTimeout(ctx, declareTimeout)
+	defer cancel()
+	v.undeclared = missing.Bindings
+	parts := missing
+	parts.Bindings = nil
+	if err := rabbitmq.Apply(ctx, parts, v.Broker); err != nil {
+		return errors.Join(err, rabbitmq.Apply(ctx, missing, v.Broker))
+	}
+	removed := slices.Clone(missing.Bindings)
+	slices.Reverse(removed)
+	if err := rabbitmq.Unbind(ctx, v.Broker, removed); err != nil {
+		return err
+	}
+	if err := rabbitmq.Apply(ctx, missing, v.Broker); err != nil {
+		return err
+	}
+	v.undeclared = nil
+	return nil
 }
 
 // lostWith are those of the bindings that were to one of the exchanges.

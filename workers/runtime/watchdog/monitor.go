@@ -25,6 +25,7 @@ type monitor struct {
 	countedAt    time.Time              // when the queues were last counted exactly
 	declareError string                 // why declaring failed the last time
 	reported     bool                   // declareError is in the log
+	undeclared   []topology.BindingSpec // were missing, and are not declared anew yet
 	foreign      []topology.BindingSpec // bindings of others, by the last snapshot that showed them
 	gapReads     clock.Seldom           // failed ones, in the log
 	policies     map[string]string      // by consumer, as they were noted last; nil before that

@@ -1,12 +1,15 @@
 package watchdog_test
 
 import (
+	"context"
 	"net/url"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
@@ -146,6 +149,44 @@ func TestTheExchangeIsDeleted(t *testing.T) {
 	h.Eventually("the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
 	g.shouts(watchdog.Unrouted, "no queue was bound")
 	h.Eventually("it is still a problem", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Unrouted)) == 1 })
+}
+
+// The exchange is deleted while its queues are being bound. RabbitMQ 4 then keeps bindings that come back with the
+// exchange and do not route, until they are declared anew.
+func TestBindingsMadeWhileTheirExchangeIsDeletedRoute(t *testing.T) {
+	h := newEnv(t)
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
+	one := topology.Topology{}
+	for _, b := range plan.Topology.Bindings {
+		if b.Exchange == topology.Events {
+			one.Bindings = append(one.Bindings, b)
+		}
+	}
+	many := topology.Topology{Bindings: slices.Repeat(one.Bindings, 200)}
+	for round := range 2 {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var begun, binding sync.WaitGroup
+		for range 8 {
+			begun.Add(1)
+			binding.Go(func() {
+				err := rabbitmq.Apply(ctx, one, h.Broker)
+				begun.Done()
+				for ctx.Err() == nil && err == nil {
+					err = rabbitmq.Apply(ctx, many, h.Broker)
+				}
+			})
+		}
+		begun.Wait()
+		rabbitmqtest.DeleteExchange(t, h.Broker, topology.Events)
+		h.Eventually("the exchange is declared again", func() bool { return g.metric("composerp_watchdog_repairs_total", "exchange") > float64(round) })
+		stop()
+		binding.Wait()
+		g.closed()
+		sold := h.sell(1)
+		h.comes("ledger", sold)
+		h.comes("view", sold)
+	}
 }
 
 // Without the management API it sees less, reports that, and repairs what it sees.
