@@ -57,7 +57,7 @@ func (a *auto) run(ctx context.Context, lease store.Lease) {
 			a.session.Close()
 		}
 	}()
-	ticker, waits := time.NewTicker(autoscaler.Interval), clock.Seldom{}
+	ticker, waits := time.NewTicker(a.node.Interval), clock.Seldom{}
 	defer ticker.Stop()
 	for {
 		select {
@@ -170,7 +170,7 @@ func (a *auto) queue(ctx context.Context, name string) (*autoQueue, error) {
 
 // sample is what was measured of a queue since the last one.
 func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state scaling.State, reports []scaling.Report, m scaling.Measured) (s autoscaler.Sample, err error) {
-	s = autoscaler.Sample{At: time.Now(), Quarantined: m.Quarantined[p.Queue]}
+	s = autoscaler.Sample{At: a.node.Now(), Quarantined: m.Quarantined[p.Queue]}
 	alive := map[string]bool{}
 	for _, n := range state.Nodes {
 		alive[n.ID] = n.Alive
