@@ -18,9 +18,10 @@ import (
 //
 // Invariants:
 //
-//   - A slot that drains returns no message that has reached it. What the broker was
-//     about to send when the consumer was cancelled reaches no slot: it returns when
-//     the channel closes, counts one more delivery, and was not handled.
+//   - A slot that drains returns no message. It cancels its consumer only once the broker
+//     has sent what the prefetch allows or all that the queue has, and acknowledges nothing
+//     meanwhile. One message can be on its way all the same: the first to an empty queue,
+//     published at that very moment; it comes again, and counts one more delivery.
 //   - Draining takes as long as the messages in hand need. Until then the slot counts as
 //     running, and its number is not given to another.
 //   - A new session begins with the number that is wanted then. Slots that drained

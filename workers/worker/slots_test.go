@@ -59,7 +59,7 @@ func (a *arrivals) count() (different int, again []string) {
 }
 
 // Slots come and go under load, through zero: every message is handled once. A slot that drains finishes what it was
-// sent ahead, so that few messages come again: those that were on their way when its consumer was cancelled.
+// sent ahead, so that none comes again.
 func TestSlotsComeAndGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	const n = 6000
@@ -85,8 +85,7 @@ func TestSlotsComeAndGoUnderLoad(t *testing.T) {
 	}
 	h.awaitSlots(r, 3)
 	h.Eventually("all are handled", func() bool { now, _ := came.count(); return now == n })
-	const drained, prefetch = 6 + 5, 50
-	if _, again := came.count(); len(again) > drained*prefetch/3 {
+	if _, again := came.count(); len(again) > 0 {
 		t.Errorf("%d messages came again, such as %s", len(again), again[0])
 	}
 	for id, times := range came.of {
