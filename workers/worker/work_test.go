@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// awaitWork waits until so many messages have left the queue and none is held, and returns what was done.
+// awaitWork waits until that number of messages has left the queue and none is held, and returns the work.
 func (h *env) awaitWork(r *worker.Runner, acked int64) (done worker.Work) {
 	h.Helper()
 	h.Eventually("all messages have left the queue", func() bool {
@@ -80,7 +80,7 @@ func TestWorkCountsWhatSlotsHold(t *testing.T) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}, worker.Batch(4, prefetch))
+	}, worker.Batch(prefetch/2, prefetch))
 	h := newEnv(t, w)
 	h.Publish(sales(t, n)...)
 	r, _ := h.scaled(w, 2)

@@ -18,9 +18,9 @@ import (
 
 // # Pools in mode auto
 //
-// Each autoscaler.Interval the leader reads what nodes have reported of their slots' work, asks the broker how many
-// messages are ready, and decides (package autoscaler). What it knows of the past is in memory: a new leader begins with
-// the curves that the last one wrote beside its decisions, and watches before it takes slots away.
+// Each Interval the leader reads what nodes have reported of their slots' work, asks the broker how many messages are
+// ready, and decides (package autoscaler). What it knows of the past is in memory: a new leader begins with the curves
+// that the last one wrote beside its decisions, and watches before it takes slots away.
 //
 // A queue that sleeps has no slot that could report: the leader's look at its depth, one passive declaration each
 // Interval, wakes it. That takes any one permission on the queue.

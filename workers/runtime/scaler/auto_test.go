@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// hurry is how much faster the clock of decisions runs in these tests: the two minutes before a step down are 6 seconds.
+// hurry is how much faster the clock of decisions runs here: the two minutes before a step down are 6 seconds.
 const hurry = 20
 
 // hurried is a fleet whose leader decides by a clock that runs faster.

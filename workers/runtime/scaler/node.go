@@ -61,7 +61,7 @@ func (n *Node) Attach() {
 	for _, r := range n.Runners {
 		n.Self.Queues = append(n.Self.Queues, r.Worker.Name())
 		n.Self.FlagSlots = append(n.Self.FlagSlots, int64(max(1, r.Slots)))
-		r.Scale(0)
+		r.Scale(0, 0)
 		r.Started, r.Ended = n.slotsChanged, n.slotsChanged
 	}
 }
@@ -186,8 +186,8 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 // period is the time between two rounds without a change.
 func (n *Node) period() time.Duration { return min(poll, n.Interval) }
 
-// sayWork records what the slots have done since the last round. Rounds are shorter than the leader's intervals, so that
-// each interval has several reports: one without any would look as if the slots stood still.
+// sayWork records what the slots have done since the last round. Rounds are shorter than the leader's intervals: an
+// interval without a report would look as if the slots stood still.
 func (n *Node) sayWork(ctx context.Context) error {
 	if time.Since(n.didAt) < n.period()/2 { // this round has come early, by a hint
 		return nil
@@ -219,7 +219,7 @@ func (n *Node) apply(planned []scaling.Planned) []scaling.Report {
 			if r.Worker.Name() != p.Queue {
 				continue
 			}
-			if r.Scale(p.Slots) {
+			if r.Scale(p.Slots, p.Fleet) {
 				n.Log.Info(logNodeScales, "worker", p.Queue, "slots", p.Slots)
 			}
 			does := r.Activity()
