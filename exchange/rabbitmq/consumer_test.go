@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,106 @@ func TestACancelledConsumerIsDrained(t *testing.T) {
 	must(t, c.Close())
 	if n := depth(t, session, ledgerQueue); n != 1 {
 		t.Errorf("%d messages in the queue, want the one that came after", n)
+	}
+}
+
+// Consumers come and go, each cancelled while it takes and acknowledges and the publisher goes on: no message is sent
+// to two of them, for none is on its way when the broker cancels.
+func TestCancellingLosesNoDelivery(t *testing.T) {
+	t.Parallel()
+	const consumers, prefetch, batch = 15, 40, 7
+	session := open(t, withLedger(t))
+	publishSales(t, session, 2*consumers*prefetch)
+	publishing, stop := context.WithCancel(testContext(t))
+	published := make(chan error, 1)
+	go func() { published <- publishUntil(publishing, session) }()
+	for i := range consumers {
+		c, err := session.Consume(ledgerQueue, fmt.Sprint("ledger.", i), prefetch)
+		must(t, err)
+		cancelled := make(chan error, 1)
+		for n := 0; ; n++ {
+			deliveries, err := c.Take(testContext(t), batch)
+			if errors.Is(err, rabbitmq.ErrDrained) {
+				break
+			}
+			must(t, err)
+			if n == 2 {
+				go func() { cancelled <- c.Cancel() }()
+			}
+			for _, d := range deliveries {
+				if d.Redelivered || d.DeliveryCount > 0 {
+					t.Errorf("consumer %d was sent %s again", i, d.ID)
+				}
+			}
+			must(t, c.Ack(deliveries[len(deliveries)-1]))
+		}
+		must(t, <-cancelled)
+		must(t, c.Close())
+	}
+	if depth(t, session, ledgerQueue) == 0 {
+		t.Error("the queue was empty in the end: the broker had nothing to send")
+	}
+	stop()
+	must(t, <-published)
+}
+
+// publishUntil publishes sales one by one until ctx is done.
+func publishUntil(ctx context.Context, session *rabbitmq.Session) error {
+	p, err := session.Publisher(64)
+	for n := 0; err == nil && ctx.Err() == nil; n++ {
+		var c *rabbitmq.Confirmation
+		if c, err = p.Publish(ctx, sale(n)); err == nil {
+			err = c.Wait(ctx)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// While Cancel waits for the broker an acknowledgement waits too, for it would have the broker send more.
+func TestAcknowledgementsWaitForCancel(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(p *proxy){
+		"the broker answers":  func(p *proxy) { p.toClient.release() },
+		"the session is lost": func(p *proxy) { p.drop(allConnections(p)...); p.toClient.release() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := withLedger(t)
+			publishSales(t, open(t, config), 5)
+			p, config := throughProxy(t, config)
+			session := open(t, config)
+			c := consumer(t, session, ledgerQueue, 10)
+			deliveries := take(t, c, 5)
+			p.toClient.hold()
+			cancelled, acked := make(chan error, 1), make(chan error, 1)
+			go func() { cancelled <- c.Cancel() }()
+			eventually(t, "Cancel waits", c.Settling)
+			go func() { acked <- c.Ack(deliveries[4]) }()
+			select {
+			case err := <-acked:
+				t.Errorf("while Cancel waits Ack gives %v", err)
+				acked <- err
+			case <-time.After(50 * time.Millisecond):
+			}
+			end(p)
+			cancelErr, ackErr := <-cancelled, <-acked
+			if name == "the broker answers" {
+				must(t, cancelErr)
+				must(t, ackErr)
+				if _, err := c.Take(testContext(t), 1); !errors.Is(err, rabbitmq.ErrDrained) {
+					t.Errorf("afterwards Take gives %v", err)
+				}
+				return
+			}
+			<-session.Done()
+			_, err := c.Take(testContext(t), 1)
+			if cancelErr == nil || !errors.Is(ackErr, rabbitmq.ErrSessionLost) || !errors.Is(err, rabbitmq.ErrSessionLost) {
+				t.Errorf("Cancel gives %v, Ack %v, Take %v", cancelErr, ackErr, err)
+			}
+		})
 	}
 }
 

@@ -11,3 +11,12 @@ func (c *Consumer) AckOne(d Delivery) error { return c.ackOne(d) }
 func (c *Consumer) Requeue(d Delivery) error {
 	return c.answer("requeueing", d, func() error { return c.channel.Nack(d.tag, false, true) })
 }
+
+// Settling reports whether Cancel waits for the broker to have sent all that it may, or an acknowledgement is written.
+func (c *Consumer) Settling() bool {
+	if !c.acking.TryLock() {
+		return true
+	}
+	c.acking.Unlock()
+	return false
+}

@@ -84,7 +84,8 @@ var endAuto = pg.SQL(`
 UPDATE worker_pool SET mode = 'manual', revision = revision + 1, updated_at = clock_timestamp(), updated_by = $2, reason = $3
 WHERE queue = $1 AND mode = 'auto' RETURNING ` + poolColumns)
 
-// EndAuto leaves a queue the slots that it has, until an operator changes them. It reports false when it was not in mode auto.
+// EndAuto leaves a queue the slots that it has, until an operator changes them. It reports false when it was not in
+// mode auto.
 func EndAuto(ctx context.Context, db *store.DB, by operatorlog.By, queue string) (ended bool, is Pool, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		was, err := lockedPool(ctx, tx, queue)

@@ -93,19 +93,24 @@ type Planned struct {
 	Queue    string `db:"queue"`
 	Slots    int    `db:"slots"`
 	Revision int64  `db:"revision"`
+	Fleet    int    `db:"fleet"` // slots of the queue on all nodes; 0 in a Report that was read
 }
 
 var renewNode = pg.SQL(`
 UPDATE worker_node SET lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND term = $2`)
 
 var plan = pg.SQL(`
-SELECT o.queue, coalesce(p.assigned, 0) AS revision,
+WITH flagged AS (SELECT f.queue, sum(f.slots) AS slots FROM worker_node CROSS JOIN unnest(queues, flag_slots) f(queue, slots) WHERE ` + alive + ` GROUP BY f.queue),
+assigned AS (SELECT queue, sum(slots) AS slots FROM worker_assignment GROUP BY queue)
+SELECT o.queue, CASE WHEN coalesce(p.managed, false) THEN coalesce(assigned.slots, 0) ELSE coalesce(flagged.slots, 0) END AS fleet, coalesce(p.assigned, 0) AS revision,
        CASE WHEN n.draining OR coalesce(p.paused, false) OR o.queue = ANY (n.paused) THEN 0
             WHEN coalesce(p.managed, false) THEN coalesce(a.slots, 0)
             ELSE o.slots END AS slots
 FROM worker_node n CROSS JOIN unnest(n.queues, n.flag_slots) o(queue, slots)
 LEFT JOIN worker_pool p ON p.queue = o.queue
 LEFT JOIN worker_assignment a ON a.queue = o.queue AND a.node = n.id
+LEFT JOIN flagged ON flagged.queue = o.queue
+LEFT JOIN assigned ON assigned.queue = o.queue
 WHERE n.id = $1 ORDER BY o.queue`)
 
 // Renew prolongs the node's lease and returns what it is to run. ErrNotLeader: another process has its id, or it was

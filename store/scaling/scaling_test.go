@@ -26,18 +26,23 @@ func register(p *storetest.Env, id string) scaling.Node {
 	return n
 }
 
-// planned is what a node is to run of the ledger's queue.
+// planned is how many slots a node is to run of the ledger's queue.
 func planned(p *storetest.Env, n scaling.Node) int {
+	p.Helper()
+	return plannedOf(p, n).Slots
+}
+
+func plannedOf(p *storetest.Env, n scaling.Node) scaling.Planned {
 	p.Helper()
 	plan, err := scaling.Renew(p.Context(), p.DB, n)
 	storetest.Must(p, err)
 	for _, one := range plan {
 		if one.Queue == "ledger" {
-			return one.Slots
+			return one
 		}
 	}
 	p.Fatalf("%s is not told of the ledger: %+v", n.ID, plan)
-	return 0
+	return scaling.Planned{}
 }
 
 func scale(p *storetest.Env, desired *int, within time.Duration) (before, after scaling.Pool) {
@@ -84,7 +89,16 @@ func TestFlagsCountUntilTheLeaderAssigns(t *testing.T) {
 			t.Errorf("%s: planned are %d and %d, want %d and %d", when, a, b, first, second)
 		}
 	}
+	fleet := func(when string, want int) {
+		t.Helper()
+		for _, n := range []scaling.Node{one, two} {
+			if got := plannedOf(p, n).Fleet; got != want {
+				t.Errorf("%s: %s is told of %d slots in the fleet, want %d", when, n.ID, got, want)
+			}
+		}
+	}
 	check("at first", 2, 2)
+	fleet("at first", 4)
 	scale(p, number(5), 0)
 	check("before the leader has looked", 2, 2)
 	l := lease(p, "one")
@@ -92,6 +106,7 @@ func TestFlagsCountUntilTheLeaderAssigns(t *testing.T) {
 		t.Error("the first assignment changes something, the second nothing")
 	}
 	check("assigned", 0, 5)
+	fleet("assigned", 5)
 	for _, paused := range []bool{true, false} {
 		storetest.MustGet(scaling.Pause(t.Context(), p.DB, ann, "ledger", paused))(t)
 		check("paused, or still on two", 0, 0)
@@ -103,6 +118,7 @@ func TestFlagsCountUntilTheLeaderAssigns(t *testing.T) {
 	scale(p, nil, 0)
 	assign(p, l, all("two"))
 	check("given back", 2, 2)
+	fleet("given back", 4)
 	events := storetest.MustGet(scaling.Events(t.Context(), p.DB, "ledger", 10))(t)
 	if len(events) != 4 || events[3].By != "ann" || *events[3].After != 5 || events[2].Node != "two" || *events[2].After != 5 || *events[0].After != 0 {
 		t.Errorf("the events are %+v", events)

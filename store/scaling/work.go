@@ -10,7 +10,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Work is what the slots of a node have done of a queue since its process began. From Acked on all of it only grows within a term.
+// Work is what the slots of a node have done of a queue since its process began. From Acked on all of it only grows
+// within a term.
 type Work struct {
 	Node     string `db:"node"`
 	Queue    string `db:"queue"`
@@ -66,7 +67,7 @@ var quarantinedQueues = pg.SQL(`SELECT DISTINCT consumer FROM quarantine WHERE r
 // Measured is what the autoscaler decides by, at one moment.
 type Measured struct {
 	Work        []Work          // of living nodes
-	Quarantined map[string]bool // queues of which a class of events is quarantined
+	Quarantined map[string]bool // queues with a class of events in quarantine
 	Free        int             // connections that the database has left
 }
 

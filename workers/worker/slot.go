@@ -18,6 +18,8 @@ type slot struct {
 	number    int
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
+	ahead     int       // the prefetch of its consumer
+	refitted  time.Time // when the prefetch changed; zero: never
 
 	deferred deferrals    // of the batch in hand: see deferral.go
 	pauses   *backoff     // while all messages are deferred
@@ -26,17 +28,41 @@ type slot struct {
 	isolating clock.Seldom // how often suspect messages are logged: see isolation.go
 }
 
-// consume takes batch after batch until ctx is done or the session is lost. Once leaving is done, it cancels the consumer
-// and takes what has arrived.
+// consume takes batch after batch until ctx is done or the session is lost. Once leaving is done, it cancels the
+// consumer and takes what has arrived. Where the prefetch no longer fits, it does the same and consumes anew.
 func (s *slot) consume(ctx, leaving context.Context) error {
-	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), s.Worker.prefetch)
+	consumer, err := s.open()
 	if err != nil {
-		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
+		return err
 	}
-	defer consumer.Close()
-	defer s.works.opened(consumer)()
 	s.began()
 	defer s.ended()
+	for {
+		err := s.takeAll(ctx, leaving, consumer)
+		if !errors.Is(err, rabbitmq.ErrDrained) || leaving.Err() != nil {
+			return s.endedBy(ctx, err)
+		}
+		if consumer, err = s.open(); err != nil {
+			return s.endedBy(ctx, err)
+		}
+	}
+}
+
+// open starts a consumer with the prefetch that fits now.
+func (s *slot) open() (*rabbitmq.Consumer, error) {
+	s.ahead = s.prefetch()
+	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), s.ahead)
+	if err != nil {
+		return nil, fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
+	}
+	return consumer, nil
+}
+
+// takeAll takes batch after batch from a consumer until it is drained, ctx is done or the session is lost; then it
+// closes it.
+func (s *slot) takeAll(ctx, leaving context.Context, consumer *rabbitmq.Consumer) error {
+	defer consumer.Close()
+	defer s.works.opened(consumer)()
 	// A consumer that cannot be cancelled has lost its session, which take finds.
 	defer context.AfterFunc(leaving, func() {
 		if ctx.Err() == nil {
@@ -46,21 +72,37 @@ func (s *slot) consume(ctx, leaving context.Context) error {
 	for {
 		deliveries, err := s.take(ctx, consumer)
 		if err != nil {
-			return s.endedBy(ctx, err)
+			return err
 		}
 		batches, err := s.batches(ctx, deliveries)
 		if err != nil {
-			return s.endedBy(ctx, err)
+			return err
 		}
 		for _, batch := range batches {
 			if err := s.finishOne(ctx, leaving, consumer, batch); err != nil {
 				return err
 			}
 			if ctx.Err() != nil {
-				return s.endedBy(ctx, ctx.Err())
+				return ctx.Err()
 			}
 		}
+		s.refit(consumer)
 	}
+}
+
+const logPrefetch = "the prefetch of a slot changes"
+
+// refit cancels a consumer whose prefetch no longer fits.
+func (s *slot) refit(consumer *rabbitmq.Consumer) {
+	to, behind := s.prefetch(), consumer.Waiting()
+	shrinks := 2*to <= s.ahead && behind >= to
+	grows := to >= 2*s.ahead && behind > 0
+	if !shrinks && !grows || time.Since(s.refitted) < refitPause {
+		return
+	}
+	s.refitted = time.Now()
+	s.Log.Info(logPrefetch, "slot", s.number, "from", s.ahead, "to", to)
+	_ = consumer.Cancel() // one that cannot be cancelled has lost its session, which take finds
 }
 
 // finishOne is finish for a batch, during which the slot counts as busy, and the pause after it where all was deferred.

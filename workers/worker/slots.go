@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,9 +19,10 @@ import (
 //
 // Invariants:
 //
-//   - A slot that drains returns no message that has reached it. What the broker was
-//     about to send when the consumer was cancelled reaches no slot: it returns when
-//     the channel closes, counts one more delivery, and was not handled.
+//   - A slot that drains returns no message. It cancels its consumer only once the broker
+//     has sent what the prefetch allows or all that the queue has, and acknowledges nothing
+//     meanwhile. One message can be on its way all the same: the first to an empty queue,
+//     published at that very moment; it comes again, and counts one more delivery.
 //   - Draining takes as long as the messages in hand need. Until then the slot counts as
 //     running, and its number is not given to another.
 //   - A new session begins with the number that is wanted then. Slots that drained
@@ -29,20 +31,47 @@ import (
 //
 // A process that dies while a slot drains leaves what a death always leaves: the
 // broker delivers again what was not acknowledged.
+//
+// # Prefetch
+//
+// What the broker has sent ahead to one slot, no other can take. A slot that is alone in the fleet
+// hides nothing from others, and has the worker's prefetch. Beside others it has what it
+// handles in prefetchTime, by the batches of this process; at least two batches, so that
+// one is here while the other is handled; at most the worker's. Before the first batch
+// that is two batches.
+//
+// AMQP cannot change the prefetch of a running consumer. Between two batches a slot whose
+// prefetch is off by a factor of two cancels its consumer, finishes what it has, and
+// consumes anew. It does so only while it has messages waiting, for else its prefetch
+// hides nothing and holds nothing up, and not again within refitPause.
+//
+// Invariants:
+//
+//   - No message is returned, and none counts one more delivery, but the one that a slot that
+//     drains can return too.
+//   - The slot counts as running throughout, and keeps its number.
+//   - A slot that is to go while it changes its prefetch goes: its next consumer is not opened, or
+//     is cancelled at once.
+//
+// A crash or a lost session before or after the cancellation leaves what it always leaves; between two
+// consumers the slot holds no message.
 
 // target is how many slots a worker is to have.
 type target struct {
 	mu      sync.Mutex
 	set     bool // else Runner.Slots counts
 	slots   int
+	fleet   int           // slots of the worker in all processes
 	changed chan struct{} // closed with the next change
 }
 
-// Scale sets how many slots the worker has in this process, 0 for none, and reports whether that is another number. It
-// returns at once: Activity tells how many there are. It may be called before Run and while it runs.
-func (r *Runner) Scale(slots int) (changed bool) {
+// Scale sets how many slots the worker has in this process, 0 for none, and how many in the whole fleet, these
+// included. It reports whether the first is another number. It returns at once: Activity tells how many there are. It
+// may be called before Run and while it runs.
+func (r *Runner) Scale(slots, fleet int) (changed bool) {
 	r.target.mu.Lock()
 	defer r.target.mu.Unlock()
+	r.target.fleet = fleet
 	if r.target.set && r.target.slots == slots {
 		return false
 	}
@@ -54,17 +83,30 @@ func (r *Runner) Scale(slots int) (changed bool) {
 	return true
 }
 
-// wanted is how many slots there are to be, and a channel that is closed when that changes.
-func (r *Runner) wanted() (slots int, changed <-chan struct{}) {
+// wanted is how many slots there are to be, here and in the fleet, and a channel that is closed when the first changes.
+func (r *Runner) wanted() (slots, fleet int, changed <-chan struct{}) {
 	r.target.mu.Lock()
 	defer r.target.mu.Unlock()
 	if r.target.changed == nil {
 		r.target.changed = make(chan struct{})
 	}
 	if !r.target.set {
-		return r.Slots, r.target.changed
+		return r.Slots, r.Slots, r.target.changed
 	}
-	return r.target.slots, r.target.changed
+	return r.target.slots, max(r.target.slots, r.target.fleet), r.target.changed
+}
+
+const (
+	prefetchTime = time.Second      // of a slot's work that may wait at it
+	refitPause   = 10 * time.Second // between two changes of a slot's prefetch
+)
+
+// prefetch is how many messages a slot should be sent ahead.
+func (r *Runner) prefetch() int {
+	if _, fleet, _ := r.wanted(); fleet <= 1 {
+		return r.Worker.prefetch
+	}
+	return min(r.Worker.prefetch, max(2*r.Worker.batch, int(r.works.rate()*prefetchTime.Seconds())))
 }
 
 // Activity is what a worker's slots do in this process.
@@ -127,7 +169,7 @@ func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	g, ctx := errgroup.WithContext(ctx)
 	slots := &slotSet{Runner: r, session: session, publisher: publisher, group: g, leave: map[int]context.CancelFunc{}}
 	for {
-		wanted, changed := r.wanted()
+		wanted, _, changed := r.wanted()
 		slots.resize(ctx, wanted)
 		select {
 		case <-changed:

@@ -26,7 +26,8 @@ type Work struct {
 type works struct {
 	mu        sync.Mutex
 	done      Work
-	handling  int // messages
+	handling  int                                 // messages
+	recent    struct{ messages, seconds float64 } // of batches; older ones have less weight
 	consumers map[*rabbitmq.Consumer]struct{}
 }
 
@@ -63,6 +64,8 @@ func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
 				}
 			}
 			size := float64(n)
+			w.recent.messages = w.recent.messages*fade + size
+			w.recent.seconds = w.recent.seconds*fade + seconds
 			done.Batches++
 			done.Messages += size
 			done.Squares += size * size
@@ -70,6 +73,19 @@ func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
 			done.Products += size * seconds
 		})
 	}
+}
+
+// fade is what the batches before one count beside it: a rate is that of the last ten or so.
+const fade = 0.9
+
+// rate is how many messages a slot handles a second while it is busy; 0 before the first batch.
+func (w *works) rate() float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.recent.seconds == 0 {
+		return 0
+	}
+	return w.recent.messages / w.recent.seconds
 }
 
 func (w *works) retried() { w.add(0, func(done *Work) { done.Retried++ }) }

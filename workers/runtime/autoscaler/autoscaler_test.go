@@ -28,7 +28,7 @@ type feed struct {
 
 func newFeed(p Policy, desired int) *feed { return &feed{p: p, at: start, desired: desired} }
 
-// step has so many messages come and leave in an Interval, and leaves depth.
+// step has messages come and leave in an Interval, and leaves depth.
 func (f *feed) step(s Sample) Decision {
 	f.at = f.at.Add(Interval)
 	s.At, s.Desired, s.Curve = f.at, f.desired, ten()
@@ -48,7 +48,7 @@ func (f *feed) steps(length time.Duration, s Sample) (d Decision) {
 	return d
 }
 
-// flow is a sample of so many messages a second that come and are handled.
+// flow is a sample of messages that come and are handled at a rate a second.
 func flow(rate float64) Sample { return Sample{Acked: int(rate * Interval.Seconds())} }
 
 // 40 messages a second want 5 slots of 10 a second at 80 %; a backlog of 1,200 wants two more.

@@ -1,8 +1,8 @@
 package autoscaler
 
 // Curve is what a worker's batches took: it fits T(n) = a + b·n, the seconds of a
-// batch of n messages, by least squares over weighted sums, of which older batches
-// have less. The zero value has seen no batch.
+// batch of n messages, by least squares over weighted sums; older batches
+// have less weight. The zero value has seen no batch.
 //
 // Sums of several nodes and of several times add up: the curve of a worker is
 // that of all its batches.
@@ -14,7 +14,7 @@ type Curve struct {
 	Product float64 `json:"product"` // Σ w·n·T
 }
 
-// Add counts a batch of n messages that took so many seconds.
+// Add counts a batch of n messages that took a number of seconds.
 func (c *Curve) Add(n int, seconds float64) {
 	size := float64(n)
 	c.Weight++

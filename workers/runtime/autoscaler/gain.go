@@ -67,12 +67,12 @@ func (g *gain) observe(s Sample, throughput, seconds float64) {
 		g.acked += throughput * seconds
 		g.seconds += seconds
 		if g.seconds >= gainMeasured {
-			g.judge(s.At)
+			g.conclude(s.At)
 		}
 	}
 }
 
-func (g *gain) judge(at time.Time) {
+func (g *gain) conclude(at time.Time) {
 	after := g.acked / g.seconds
 	g.last = (after/g.throughput - 1) / (float64(g.to)/float64(g.from) - 1)
 	g.pending = false

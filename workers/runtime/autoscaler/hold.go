@@ -7,7 +7,7 @@ const (
 	stormLeast = 20  // outcomes within Memory, below which a share says nothing
 )
 
-// outcomes are counts of what happened to messages, of which older ones have less.
+// outcomes count what happened to messages; older ones have less weight.
 type outcomes struct {
 	acked, retried float64
 }

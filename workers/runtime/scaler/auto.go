@@ -18,9 +18,9 @@ import (
 
 // # Pools in mode auto
 //
-// Each autoscaler.Interval the leader reads what nodes have reported of their slots' work, asks the broker how many
-// messages are ready, and decides (package autoscaler). What it knows of the past is in memory: a new leader begins with
-// the curves that the last one wrote beside its decisions, and watches before it takes slots away.
+// Each Interval the leader reads what nodes have reported of their slots' work, asks the broker how many messages are
+// ready, and decides (package autoscaler). What it knows of the past is in memory: a new leader begins with the curves
+// that the last one wrote beside its decisions, and watches before it takes slots away.
 //
 // A queue that sleeps has no slot that could report: the leader's look at its depth, one passive declaration each
 // Interval, wakes it. That takes any one permission on the queue.
@@ -57,7 +57,7 @@ func (a *auto) run(ctx context.Context, lease store.Lease) {
 			a.session.Close()
 		}
 	}()
-	ticker, waits := time.NewTicker(autoscaler.Interval), clock.Seldom{}
+	ticker, waits := time.NewTicker(a.node.Interval), clock.Seldom{}
 	defer ticker.Stop()
 	for {
 		select {
@@ -175,7 +175,7 @@ func (a *auto) queue(ctx context.Context, name string) (*autoQueue, error) {
 
 // sample is what was measured of a queue since the last one.
 func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state scaling.State, reports []scaling.Report, m scaling.Measured) (s autoscaler.Sample, err error) {
-	s = autoscaler.Sample{At: time.Now(), Quarantined: m.Quarantined[p.Queue]}
+	s = autoscaler.Sample{At: a.node.Now(), Quarantined: m.Quarantined[p.Queue]}
 	alive := map[string]bool{}
 	for _, n := range state.Nodes {
 		alive[n.ID] = n.Alive

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -38,6 +39,10 @@ type Node struct {
 	Broker  rabbitmq.Config // asked by the leader for the depth of queues in mode auto
 	Metrics *Metrics        // nil: none
 	Log     *slog.Logger
+	// Interval is how often the leader decides for pools in mode auto; 0: autoscaler.Interval. Now is the clock of these
+	// decisions; nil: time.Now.
+	Interval time.Duration
+	Now      func() time.Time
 	// Ready, if set, is called once, when all slots that the node is to run at first do.
 	Ready func()
 
@@ -56,7 +61,7 @@ func (n *Node) Attach() {
 	for _, r := range n.Runners {
 		n.Self.Queues = append(n.Self.Queues, r.Worker.Name())
 		n.Self.FlagSlots = append(n.Self.FlagSlots, int64(max(1, r.Slots)))
-		r.Scale(0)
+		r.Scale(0, 0)
 		r.Started, r.Ended = n.slotsChanged, n.slotsChanged
 	}
 }
@@ -81,6 +86,10 @@ const (
 // Run keeps the slots of this process as they are assigned, until ctx is done; then it leaves. It leads while it holds
 // the lease. It returns an error only for a fault that waiting does not repair: a wrong password, a missing table.
 func (n *Node) Run(ctx context.Context) error {
+	n.Interval = cmp.Or(n.Interval, autoscaler.Interval)
+	if n.Now == nil {
+		n.Now = time.Now
+	}
 	led, holder := make(chan struct{}), n.Self.ID
 	go func() {
 		defer close(led)
@@ -119,7 +128,7 @@ func (n *Node) lead(ctx context.Context, lease store.Lease) error {
 }
 
 func (n *Node) follow(ctx context.Context) error {
-	waits, registered, timer := clock.Seldom{}, false, time.NewTicker(poll)
+	waits, registered, timer := clock.Seldom{}, false, time.NewTicker(n.period())
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		err := n.round(ctx, &registered)
@@ -154,7 +163,7 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 		if n.Self, err = scaling.Register(ctx, n.DB, n.Self); err != nil {
 			return err
 		}
-		*registered = true
+		*registered, n.did = true, nil
 	}
 	planned, err := scaling.Renew(ctx, n.DB, n.Self)
 	if err != nil {
@@ -174,9 +183,13 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 	return nil
 }
 
-// sayWork records what the slots have done, once an autoscaler.Interval.
+// period is the time between two rounds without a change.
+func (n *Node) period() time.Duration { return min(poll, n.Interval) }
+
+// sayWork records what the slots have done since the last round. Rounds are shorter than the leader's intervals: an
+// interval without a report would look as if the slots stood still.
 func (n *Node) sayWork(ctx context.Context) error {
-	if time.Since(n.didAt) < autoscaler.Interval {
+	if time.Since(n.didAt) < n.period()/2 { // this round has come early, by a hint
 		return nil
 	}
 	works := make([]scaling.Work, len(n.Runners))
@@ -186,10 +199,11 @@ func (n *Node) sayWork(ctx context.Context) error {
 			Acked: done.Acked, Returned: done.Returned, Retried: done.Retried, Deferred: done.Deferred,
 			Batches: done.Batches, Messages: done.Messages, Squares: done.Squares, Seconds: done.Seconds, Products: done.Products}
 	}
-	if slices.Equal(works, n.did) {
+	news := slices.DeleteFunc(slices.Clone(works), func(w scaling.Work) bool { return slices.Contains(n.did, w) })
+	if len(news) == 0 {
 		return nil
 	}
-	if err := scaling.Did(ctx, n.DB, n.Self, works); err != nil {
+	if err := scaling.Did(ctx, n.DB, n.Self, news); err != nil {
 		return err
 	}
 	n.did, n.didAt = works, time.Now()
@@ -205,7 +219,7 @@ func (n *Node) apply(planned []scaling.Planned) []scaling.Report {
 			if r.Worker.Name() != p.Queue {
 				continue
 			}
-			if r.Scale(p.Slots) {
+			if r.Scale(p.Slots, p.Fleet) {
 				n.Log.Info(logNodeScales, "worker", p.Queue, "slots", p.Slots)
 			}
 			does := r.Activity()

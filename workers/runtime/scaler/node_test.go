@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -19,14 +18,27 @@ import (
 type fleet struct {
 	*workertest.Env
 	worker worker.Worker
+	// Of decisions for pools in mode auto; zero: as in earnest.
+	interval time.Duration
+	now      func() time.Time
 }
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	w := worker.New("echo", worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
+	return fleetOf(t, nil, worker.Batch(5, 20))
+}
+
+// fleetOf is a fleet whose handler calls before first, if there is one.
+func fleetOf(t *testing.T, before func(context.Context), options ...worker.Option) *fleet {
+	t.Helper()
+	handle := worker.On(func(ctx context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
+		if before != nil {
+			before(ctx)
+		}
 		return tx.Emit(e.AggregateID, 0, event.InventoryLowStock{ItemID: "cup", LocationID: "shop", Available: event.NewDecimal(0), Threshold: event.NewDecimal(1)})
-	}), worker.Batch(5, 20))
-	return &fleet{workertest.NewEnv(t, w), w}
+	})
+	w := worker.New("echo", append([]worker.Option{handle}, options...)...)
+	return &fleet{Env: workertest.NewEnv(t, w), worker: w}
 }
 
 // member is a node of the fleet in this process.
@@ -45,6 +57,7 @@ func (f *fleet) join(id, url string) *member {
 	m.Part = f.Start("node "+id, func(ctx context.Context, p *workertest.Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: []*worker.Runner{r}, Log: p.Logs.Logger(),
+			Broker: f.Broker, Metrics: scaler.NewMetrics(p.Metrics), Interval: f.interval, Now: f.now,
 			Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 10}}
 		n.Attach()
 		left := make(chan error, 1)
@@ -61,7 +74,7 @@ func (m *member) slots() int { return m.runner.Activity().Running }
 
 func (f *fleet) scale(slots int) {
 	f.Helper()
-	_, _, err := scaling.Scale(f.Context(), f.DB, operatorlog.By{Operator: "test"}, []scaling.Change{{Queue: "echo", Desired: &slots}})
+	_, _, err := scaling.Scale(f.Context(), f.DB, by, []scaling.Change{{Queue: "echo", Desired: &slots}})
 	f.Must(err)
 }
 
@@ -91,7 +104,6 @@ func TestSlotsFollowWhatIsDesired(t *testing.T) {
 	}
 	f.scale(6)
 	f.Eventually("6 slots run", func() bool { return one.slots()+two.slots() == 6 })
-	by := operatorlog.By{Operator: "test"}
 	storetest.MustGet(scaling.Drain(t.Context(), f.DB, by, "one", true))(t)
 	run(0, 6)
 	storetest.MustGet(scaling.Drain(t.Context(), f.DB, by, "one", false))(t)

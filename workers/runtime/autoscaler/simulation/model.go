@@ -19,7 +19,7 @@ type Model struct {
 	Kill       bool          // a slot that is taken away drops what it holds
 }
 
-// seconds a batch of n messages takes while so many slots are busy.
+// seconds a batch of n messages takes while that number of slots is busy.
 func (m Model) seconds(n, slots int) float64 {
 	return (m.Fixed + m.Each*float64(n)) * (1 + m.Contention*float64(max(slots-1, 0)))
 }
@@ -42,7 +42,7 @@ func Auto(p autoscaler.Policy) Rule {
 // Fixed is a number that stays.
 func Fixed(slots int) Rule { return func(State) int { return slots } }
 
-// ReadyBy is a slot for each so many ready messages, as scalers do that read the broker alone.
+// ReadyBy is a slot for each number of ready messages, as scalers do that read the broker alone.
 func ReadyBy(messages, least, most int) Rule {
 	return func(s State) int { return min(max((s.Ready+messages-1)/messages, least), most) }
 }
@@ -61,7 +61,8 @@ func Arrivals(seed uint64, length time.Duration, rate func(time.Duration) float6
 	return bins
 }
 
-// poisson draws by Knuth's method (The Art of Computer Programming, vol. 2, 3.4.1), and from the normal distribution for large means.
+// poisson draws by Knuth's method (The Art of Computer Programming, vol. 2, 3.4.1), and from the normal distribution
+// for large means.
 func poisson(random *rand.Rand, mean float64) int {
 	if mean > 30 {
 		return max(int(math.Round(mean+math.Sqrt(mean)*random.NormFloat64())), 0)

@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write the table of docs/reference/autos
 // slow is a worker whose messages take 100 ms each, which slots multiply.
 var slow = Model{Fixed: 0.01, Each: 0.1, Batch: 10, Prefetch: 20}
 
-// setBased is a worker whose batch of 200 takes twice as long as one of a single message, on rows that all its slots lock.
+// setBased is a worker whose batch of 200 takes twice as long as one of a single message, on rows that all its slots
+// lock.
 var setBased = Model{Fixed: 0.02, Each: 0.0001, Batch: 200, Prefetch: 1000, Contention: 0.9, Start: time.Second}
 
 var patterns = []struct {

@@ -1,0 +1,99 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// awaitWork waits until that number of messages has left the queue and none is held, and returns the work.
+func (h *env) awaitWork(r *worker.Runner, acked int64) (done worker.Work) {
+	h.Helper()
+	h.Eventually("all messages have left the queue", func() bool {
+		work, held := r.Work()
+		done = work
+		return work.Acked >= acked && held == 0
+	})
+	return done
+}
+
+// A message that fails once leaves the queue twice, and came out of a retry queue once.
+func TestWorkCountsRetries(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	var alone atomic.Int64
+	once := workertest.Sale(t, "cup", "shop", "1")
+	w := echoing(&tries{}, func(_ context.Context, events []event.Any) error {
+		if contains(events, once) && (len(events) > 1 || alone.Add(1) == 1) {
+			return errors.New("not yet")
+		}
+		return nil
+	}, worker.Batch(10, 20))
+	h := newEnv(t, w)
+	h.Publish(append(sales(t, n-1), once)...)
+	r, _ := h.scaled(w, 1)
+	h.wantEffects(n)
+	done := h.awaitWork(r, n+1)
+	if done.Acked != n+1 || done.Retried != 1 || done.Returned != 1 || done.Deferred != 0 {
+		t.Errorf("the work is %+v, want %d acked, 1 retried and 1 returned", done, n+1)
+	}
+	if done.Messages != n+1 || done.Batches < 3 || done.Squares < done.Messages || done.Squares > 10*done.Messages || done.Seconds <= 0 || done.Products < done.Seconds {
+		t.Errorf("the sums over batches of at most 10 are %+v", done)
+	}
+}
+
+// While a supplier is away each message leaves for a retry queue and returns, again and again: that is no retry.
+func TestWorkCountsDeferrals(t *testing.T) {
+	t.Parallel()
+	const n = 6
+	supplier := newPotter(t, "1")
+	supplier.away.Store(true)
+	w := calling(map[string]*potter{"potter": supplier})
+	h := newEnv(t, w)
+	h.Publish(salesAt(t, "potter", n)...)
+	r, _ := h.scaled(w, 1)
+	h.Eventually("messages are deferred", func() bool { done, _ := r.Work(); return done.Deferred >= n })
+	supplier.away.Store(false)
+	h.wantEffects(n)
+	done, _ := r.Work()
+	done = h.awaitWork(r, n+done.Deferred)
+	if done.Acked != n+done.Deferred || done.Returned != done.Deferred || done.Retried != 0 {
+		t.Errorf("the work is %+v, want as many returned as deferred, acked %d more, and none retried", done, n)
+	}
+}
+
+// What a slot was sent ahead, and what is in its batch, is held; what waits behind the prefetch is not.
+func TestWorkCountsWhatSlotsHold(t *testing.T) {
+	t.Parallel()
+	const n, prefetch = 30, 10
+	release := make(chan struct{})
+	w := echoing(&tries{}, func(ctx context.Context, _ []event.Any) error {
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, worker.Batch(prefetch/2, prefetch))
+	h := newEnv(t, w)
+	h.Publish(sales(t, n)...)
+	r, _ := h.scaled(w, 2)
+	h.Eventually("two slots hold their prefetch", func() bool { _, held := r.Work(); return held == 2*prefetch })
+	if left := h.Depth(topology.QueueName("echo")); left != n-2*prefetch {
+		t.Errorf("%d messages are ready beside %d that are held, of %d", left, 2*prefetch, n)
+	}
+	if done, _ := r.Work(); done.Acked != 0 || done.Seconds != 0 {
+		t.Errorf("before a batch has ended the work is %+v", done)
+	}
+	close(release)
+	h.wantEffects(n)
+	if done := h.awaitWork(r, n); done.Acked != n || done.Returned != 0 {
+		t.Errorf("the work is %+v, want %d acked", done, n)
+	}
+}
