@@ -51,14 +51,14 @@ func (x *Examination) examineStock(ctx context.Context, db *store.DB) {
 			x.warn(findings.Transfers, a.do+acknowledging, "goods %s: %s", a.what, examples(some))
 		}
 	}
-	for check, well := range map[string]string{
-		findings.Receipts:  "every receipt that names an order counts against it",
-		findings.Transfers: "what was received by transfers was sent there, and nothing is on its way for too long",
+	for _, c := range []struct{ check, well string }{
+		{findings.Transfers, "what was received by transfers was sent there, and nothing is on its way for too long"},
+		{findings.Receipts, "every receipt that names an order counts against it"},
 	} {
-		if some := of(check, "", findings.Acknowledged); len(some) > 0 {
-			x.ok(check, "acknowledged: %s", examples(some))
-		} else if !x.has(check) {
-			x.ok(check, "%s", well)
+		if some := of(c.check, "", findings.Acknowledged); len(some) > 0 {
+			x.ok(c.check, "acknowledged: %s", examples(some))
+		} else if !x.has(c.check) {
+			x.ok(c.check, "%s", c.well)
 		}
 	}
 }
