@@ -17,8 +17,8 @@ import (
 // This file begins an epoch; epoch.go states the invariants and the crash analysis.
 
 // BeginEpoch begins a new epoch when the newest does not fit this server, or in any case with force, and reports
-// whether it did; the operator log has it then. It waits for as long as a killed leader keeps its lease; ErrFleetRunning
-// when a leader is alive.
+// whether it did; the operator log has it then. It waits for as long as a killed leader keeps its lease;
+// ErrFleetRunning when a leader is alive.
 func BeginEpoch(ctx context.Context, db *store.DB, by operatorlog.By, force bool) (begun bool, err error) {
 	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
 		return false, err
