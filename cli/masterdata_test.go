@@ -245,7 +245,7 @@ func TestOtherChangesInTheOperatorLog(t *testing.T) {
 		got = append(got, strings.TrimSpace(e.Action+" "+e.Subject))
 	}
 	slices.Reverse(got)
-	want := []string{"topology apply", "topology unbind", "stock import count.csv", "republish composerp.ledger", "epoch begin 2"}
+	want := []string{"topology apply", "topology unbind", "stock import count.csv", "republish ledger", "epoch begin 2"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the operator log has %q, want %q", got, want)
 	} else if first := entries[len(entries)-1]; first.Operator != "ann" || first.Reason != "repaired" {

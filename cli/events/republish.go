@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -74,7 +75,7 @@ func republishLost(cctx *cli.Context) error {
 		}
 	}
 	if !cctx.Bool(settings.FlagDryRun) {
-		err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "republish", strings.Join(slices.Sorted(maps.Values(queues)), ", "),
+		err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "republish", cmp.Or(cctx.String(flagConsumer), "all workers"),
 			nil, map[string]any{"since": cctx.String(flagSince), "now": cctx.Bool(flagNow)})
 		if err != nil {
 			return err

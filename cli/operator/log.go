@@ -34,7 +34,8 @@ func LogCommand() *cli.Command {
 		Subcommands: []*cli.Command{{
 			Name: "operator", Usage: "list what operators and planners changed: who, when, what and why",
 			Description: "Newest first: scale, pause, resume, drain; dlq redrive and discard, quarantine release, republish; decisions about\n" +
-				"orders and findings; imports of stock, changes of master data; epoch begin; topology apply and unbind. WHO is --operator, else the user of the machine; WHY is --reason. -o json has the whole change.",
+				"orders and findings; imports of stock, changes of master data; epoch begin; topology apply and unbind. WHO is\n" +
+				"--operator, else the user of the machine; WHY is --reason. -o json has the whole change.",
 			Flags: settings.DatabaseFlags(
 				&cli.StringFlag{Name: flagBy, Usage: "by this operator only"},
 				&cli.StringFlag{Name: flagAction, Usage: "this action only, such as scale or dlq redrive; dlq finds all that begin so"},

@@ -17,8 +17,8 @@ import (
 // This file begins an epoch; epoch.go states the invariants and the crash analysis.
 
 // BeginEpoch begins a new epoch when the newest does not fit this server, or in any case with force, and reports
-// whether it did; the operator log has it then. It waits for as long as a killed leader keeps its lease; ErrFleetRunning
-// when a leader is alive.
+// whether it did; the operator log has it then. It waits for as long as a killed leader keeps its lease;
+// ErrFleetRunning when a leader is alive.
 func BeginEpoch(ctx context.Context, db *store.DB, by operatorlog.By, force bool) (begun bool, err error) {
 	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
 		return false, err
@@ -140,7 +140,7 @@ func beginEpoch(ctx context.Context, tx store.Tx, by operatorlog.By, force bool)
 	if err := pg.Write(ctx, tx, fmt.Sprintf("ending epoch %d", last.Epoch), writeEpoch, last.ID, last.Epoch); err != nil {
 		return err
 	}
-	return operatorlog.Note(ctx, tx, by, "epoch begin", strconv.Itoa(int(last.Epoch)+1), nil, map[string]any{"force": force})
+	return operatorlog.Note(ctx, tx, by, "epoch begin", strconv.Itoa(last.Epoch+1), nil, map[string]any{"force": force})
 }
 
 // adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old

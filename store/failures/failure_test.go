@@ -87,7 +87,7 @@ func TestEarlierFailuresDoNotCount(t *testing.T) {
 		t.Fatal("the class is not full")
 	}
 	// It is released with its entry in the operator log, or not at all.
-	ann := operatorlog.By{Operator: "ann", Reason: "mended"}
+	ann := operatorlog.By{Operator: "ann", Reason: "corrected"}
 	p.Exec(`ALTER TABLE operator_log ADD CONSTRAINT refused CHECK (action <> 'quarantine release')`)
 	if _, err := failures.ReleaseQuarantine(t.Context(), p.DB, ann, class); err == nil || storetest.MustGet(failures.QuarantinedClasses(t.Context(), p.DB))(t) != 1 {
 		t.Errorf("it is released without an entry: %v", err)
@@ -95,7 +95,7 @@ func TestEarlierFailuresDoNotCount(t *testing.T) {
 	p.Exec(`ALTER TABLE operator_log DROP CONSTRAINT refused`)
 	released, err := failures.ReleaseQuarantine(t.Context(), p.DB, ann, class)
 	storetest.Must(t, err)
-	if entries := storetest.MustGet(operatorlog.List(t.Context(), p.DB, operatorlog.Query{}))(t); len(entries) != 1 || entries[0].Subject != class || entries[0].Reason != "mended" {
+	if entries := storetest.MustGet(operatorlog.List(t.Context(), p.DB, operatorlog.Query{}))(t); len(entries) != 1 || entries[0].Subject != class || entries[0].Reason != "corrected" {
 		t.Errorf("the operator log has %+v", entries)
 	}
 	if released.ReleasedAt == nil || released.Class != class || released.Sample != "no" {

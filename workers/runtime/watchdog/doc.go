@@ -32,6 +32,15 @@
 //     position is taken from a snapshot before those seconds;
 //   - where the watchdog knows of no such moment, as far back as the inbox can prove anything.
 //
+// Missing bindings are declared anew: removed first, in case the broker kept one that does not route (declareAnew).
+// A crash between the declaration of their exchange and that leaves such a binding listed, and so does a deletion of
+// the exchange that is over before the next snapshot. Therefore the watchdog also searches, each Trend, for pending
+// deliveries up to a position that the consumer's queue has left behind: with queue and retry queues empty and the
+// dead-letter log at its end, they are in no queue. It records a gap since the last search, at most 20,000 positions
+// back, and declares the consumer's bindings anew. Each stretch of the log is searched once, so a consumer that
+// acknowledges what it does not handle gets each event once more, not for ever. What was lost before that is audit's
+// to find.
+//
 // What came straight over AMQP is in the log only when intake has drained its queue: so there is a second time after
 // that, for those events alone. Copies are harmless and a loss is not, so the position is rather too early than too
 // late.

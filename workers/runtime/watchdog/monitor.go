@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
@@ -25,11 +26,15 @@ type monitor struct {
 	countedAt    time.Time              // when the queues were last counted exactly
 	declareError string                 // why declaring failed the last time
 	reported     bool                   // declareError is in the log
-	undeclared   []topology.BindingSpec // were missing, and are not declared anew yet
+	undeclared   []topology.BindingSpec // to be declared anew
 	foreign      []topology.BindingSpec // bindings of others, by the last snapshot that showed them
 	gapReads     clock.Seldom           // failed ones, in the log
 	policies     map[string]string      // by consumer, as they were noted last; nil before that
 	policyNotes  clock.Seldom           // failed ones, in the log
+
+	searchedAt  time.Time                    // when lost events were last searched
+	searched    map[string]int64             // position of the log up to which that was done, by consumer
+	emptyBefore map[string]eventlog.Position // history.empty as it was then
 
 	repairs   map[string]*repair // by consumer
 	repairing sync.WaitGroup     // one at a time
@@ -50,6 +55,7 @@ func (v *monitor) observe(ctx context.Context) {
 	v.history.record(now)
 	open := v.repair(ctx, now)
 	v.report(append(v.problems(now), open...), now)
+	v.searchLost(ctx, now)
 	v.declare(ctx, now)
 	v.notePolicies(ctx, now)
 	if now.Seen {

@@ -73,7 +73,7 @@ func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("watchdog leads")
 	w.leading.Store(true)
 	w.Metrics.leading.Set(1)
-	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{},
+	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{}, searched: map[string]int64{},
 		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
 		v.observer.Close()

@@ -189,6 +189,25 @@ func TestBindingsMadeWhileTheirExchangeIsDeletedRoute(t *testing.T) {
 	}
 }
 
+// Events that are pending and in no queue come again, once, and the bindings of their consumer are declared anew: the
+// topology is whole, and yet the broker may not have routed them.
+func TestEventsThatNoQueueHoldsComeAgain(t *testing.T) {
+	h := newEnv(t)
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
+	sold := h.sell(3)
+	h.take("ledger", 3, true)
+	h.take("view", 3, false)
+	h.comes("view", sold)
+	if g.count("events are pending and in no queue", "", "consumer=view") != 1 || g.count("events are pending and in no queue", "", "consumer=ledger") != 0 ||
+		g.count("missing topology declared", "", topology.QueueName("view")) != 1 {
+		t.Errorf("the watchdog has not said what it did:\n%s", g.part.Logs)
+	}
+	g.closed()
+	if n := h.depth(topology.QueueName("ledger")); n != 0 {
+		t.Errorf("ledger gets %d events again", n)
+	}
+}
+
 // Without the management API it sees less, reports that, and repairs what it sees.
 func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 	h := newEnv(t)
