@@ -175,6 +175,7 @@ func TestCancellingLosesNoDelivery(t *testing.T) {
 	publishing, stop := context.WithCancel(testContext(t))
 	published := make(chan error, 1)
 	go func() { published <- publishUntil(publishing, session) }()
+	again := 0
 	for i := range consumers {
 		c, err := session.Consume(ledgerQueue, fmt.Sprint("ledger.", i), prefetch)
 		must(t, err)
@@ -190,13 +191,16 @@ func TestCancellingLosesNoDelivery(t *testing.T) {
 			}
 			for _, d := range deliveries {
 				if d.Redelivered || d.DeliveryCount > 0 {
-					t.Errorf("consumer %d was sent %s again", i, d.ID)
+					again++
 				}
 			}
 			must(t, c.Ack(deliveries[len(deliveries)-1]))
 		}
 		must(t, <-cancelled)
 		must(t, c.Close())
+	}
+	if again > 0 {
+		t.Errorf("%d messages were sent again", again)
 	}
 	if depth(t, session, ledgerQueue) == 0 {
 		t.Error("the queue was empty in the end: the broker had nothing to send")

@@ -36,9 +36,9 @@ import (
 //
 // What the broker has sent ahead to one slot, no other can take. A slot that is alone in the fleet
 // hides nothing from others, and has the worker's prefetch. Beside others it has what it
-// handles in prefetchTime, by the batches of this process; at least two batches, so that
-// one is here while the other is handled; at most the worker's. Before the first batch
-// that is two batches.
+// handles in prefetchTime in full batches, reckoned from the last batches of this process; at
+// least two batches, so that one is here while the other is handled; at most the worker's.
+// Before the first batch that is two batches.
 //
 // AMQP cannot change the prefetch of a running consumer. Between two batches a slot whose
 // prefetch is off by a factor of two cancels its consumer, finishes what it has, and
@@ -106,7 +106,7 @@ func (r *Runner) prefetch() int {
 	if _, fleet, _ := r.wanted(); fleet <= 1 {
 		return r.Worker.prefetch
 	}
-	return min(r.Worker.prefetch, max(2*r.Worker.batch, int(r.works.rate()*prefetchTime.Seconds())))
+	return min(r.Worker.prefetch, max(2*r.Worker.batch, int(r.works.rate(r.Worker.batch)*prefetchTime.Seconds())))
 }
 
 // Activity is what a worker's slots do in this process.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/workers/worker/curve"
 )
 
 // Work is what a worker's slots have done in this process since it began: all of it only grows, so that the difference
@@ -26,8 +27,8 @@ type Work struct {
 type works struct {
 	mu        sync.Mutex
 	done      Work
-	handling  int                                 // messages
-	recent    struct{ messages, seconds float64 } // of batches; older ones have less weight
+	handling  int         // messages
+	recent    curve.Curve // of batches; older ones have less weight
 	consumers map[*rabbitmq.Consumer]struct{}
 }
 
@@ -64,8 +65,8 @@ func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
 				}
 			}
 			size := float64(n)
-			w.recent.messages = w.recent.messages*fade + size
-			w.recent.seconds = w.recent.seconds*fade + seconds
+			w.recent.Scale(fade)
+			w.recent.Add(n, seconds)
 			done.Batches++
 			done.Messages += size
 			done.Squares += size * size
@@ -78,14 +79,11 @@ func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
 // fade is what the batches before one count beside it: a rate is that of the last ten or so.
 const fade = 0.9
 
-// rate is how many messages a slot handles a second while it is busy; 0 before the first batch.
-func (w *works) rate() float64 {
+// rate is how many messages a slot handles a second in full batches; 0 before the first batch.
+func (w *works) rate(batch int) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.recent.seconds == 0 {
-		return 0
-	}
-	return w.recent.messages / w.recent.seconds
+	return w.recent.Rate(batch)
 }
 
 func (w *works) retried() { w.add(0, func(done *Work) { done.Retried++ }) }

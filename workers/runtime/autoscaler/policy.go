@@ -1,6 +1,13 @@
 package autoscaler
 
-import "time"
+import (
+	"time"
+
+	"github.com/composerp/composerp/workers/worker/curve"
+)
+
+// Curve is what a worker's batches took.
+type Curve = curve.Curve
 
 // What the rule reckons with. They are constants so that a decision can be explained by
 // its numbers alone.

@@ -1,11 +1,11 @@
-package autoscaler_test
+package curve_test
 
 import (
 	"math"
 	"math/rand/v2"
 	"testing"
 
-	. "github.com/composerp/composerp/workers/runtime/autoscaler"
+	. "github.com/composerp/composerp/workers/worker/curve"
 )
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9+0.02*math.Abs(b) }

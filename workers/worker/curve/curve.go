@@ -1,4 +1,5 @@
-package autoscaler
+// Package curve fits what a batch of messages takes to the batches of a worker.
+package curve
 
 // Curve is what a worker's batches took: it fits T(n) = a + b·n, the seconds of a
 // batch of n messages, by least squares over weighted sums; older batches
