@@ -53,6 +53,10 @@ func discardUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 	if err != nil {
 		return err
 	}
+	if err := noteUnrouted(cctx, "dlq discard", of); err != nil {
+		file.Close()
+		return err
+	}
 	n := 0
 	report, err := unrouted.Discard(cctx.Context, q.session, unroutedTag, q.routes, func(l unrouted.Letter) bool {
 		if of.limit > 0 && n == of.limit || !l.Matches(of.LetterFilter) {
@@ -111,6 +115,9 @@ func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of reroutingQuestion) e
 	}
 	report.Staying = append(report.Staying, list.Groups...)
 	if !cctx.Bool("dry-run") {
+		if err := noteUnrouted(cctx, "dlq redrive", of.chosen); err != nil {
+			return err
+		}
 		r := unrouted.Rerouting{Routes: q.routes, ByType: true, Filter: of.LetterFilter, Limit: of.limit, Timestamp: of.timestamp}
 		report.Redriven, err = r.Run(cctx.Context, q.session, unroutedTag)
 	}

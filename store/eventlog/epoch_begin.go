@@ -140,7 +140,7 @@ func beginEpoch(ctx context.Context, tx store.Tx, by operatorlog.By, force bool)
 	if err := pg.Write(ctx, tx, fmt.Sprintf("ending epoch %d", last.Epoch), writeEpoch, last.ID, last.Epoch); err != nil {
 		return err
 	}
-	return operatorlog.Note(ctx, tx, by, "epoch begin", strconv.Itoa(int(last.Epoch)+1), nil, map[string]any{"force": force})
+	return operatorlog.Note(ctx, tx, by, "epoch begin", strconv.Itoa(last.Epoch+1), nil, map[string]any{"force": force})
 }
 
 // adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old
