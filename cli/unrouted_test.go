@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -57,6 +58,11 @@ func TestUnroutedEvents(t *testing.T) {
 	all := command(t, "dlq", "list", "--database-url", h.URL, "--amqp-url", h.Broker.URLs[0])
 	if all.code != exit.OK || !strings.Contains(all.out, "composerp.unrouted            1         1 ") {
 		t.Errorf("dlq list: exit %d: %s%s", all.code, all.out, all.errors)
+	}
+	// With a database the operator log has it.
+	command(t, "dlq", "redrive", "--queue", "unrouted", "--type", "REFUND", "--database-url", h.URL, "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t))
+	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM operator_log WHERE action = 'dlq redrive' AND subject = 'composerp.unrouted'`); n != 1 {
+		t.Errorf("the operator log has %d entries, want one", n)
 	}
 	if d := h.Receive("composerp.ledger", 1); d[0].ID != "SALE_COMPLETED" || d[0].RoutingKey != "integration.sale_completed" {
 		t.Errorf("the ledger has %+v", d[0].Message)
