@@ -66,7 +66,12 @@ func TestSlotsComeAndGoUnderLoad(t *testing.T) {
 	const n = 6000
 	came := &arrivals{of: map[string]int{}}
 	h := newEnv(t)
-	w := h.sink(came, n, func(context.Context) {}, worker.Batch(5, 50))
+	var free atomic.Bool // until then batches take long enough that some messages are left for the last slots
+	w := h.sink(came, n, func(context.Context) {
+		if !free.Load() {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}, worker.Batch(5, 50))
 	r, _ := h.scaled(w, 1)
 	for _, slots := range []int{1, 8, 2, 5, 0} {
 		before, _ := came.count()
@@ -79,6 +84,7 @@ func TestSlotsComeAndGoUnderLoad(t *testing.T) {
 	if left := h.Depth(topology.QueueName("sink")); handled+left != n || left == 0 {
 		t.Fatalf("without a slot %d messages are handled and %d wait, of %d", handled, left, n)
 	}
+	free.Store(true)
 	h.awaitSlots(r, 3)
 	h.wantOnce(came, n)
 }
