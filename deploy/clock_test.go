@@ -16,6 +16,7 @@ var wallClock = map[string]string{
 	"exchange/rabbitmq/config.go":        "the default of a clock that is passed in; its time stands in headers for people",
 	"exchange/rabbitmq/failure.go":       "the same, for a delivery that no consumer took",
 	"exchange/rabbitmq/redrive.go":       "the header x-redriven-at: with the id it tells two redrives of a message apart, whatever its value",
+	"workers/runtime/scaler/node.go":     "the default of a clock that is passed in: compared with other readings of the same process only, and shown",
 	"workers/runtime/watchdog/repair.go": "compared with other readings of the same process only",
 	"store/migrate.go":                   "shown: when a migration was applied",
 	"workers/alert/alert.go":             "the default of a clock that is passed in: an Alertmanager wants the time",
