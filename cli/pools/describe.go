@@ -42,7 +42,11 @@ func describe(cctx *cli.Context, db *store.DB, w worker.Worker) error {
 	}
 	p := s.Pool(w.Name())
 	d := description{row: rowOf(w), MaxPerNode: p.MaxPerNode, Labels: append([]string{}, p.Labels...), Nodes: []nodeSlots{}}
-	slotsKnown{known: true, state: s, reports: reports}.fill(&d.row)
+	decided, err := scaling.Decisions(cctx.Context, db)
+	if err != nil {
+		return err
+	}
+	slotsKnown{known: true, state: s, reports: reports, decided: decided}.fill(&d.row)
 	for _, n := range s.Nodes {
 		if _, offered := n.Offers(w.Name()); !offered || !n.Alive {
 			continue

@@ -1,6 +1,7 @@
 package pools
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -106,7 +108,7 @@ func showList(cctx *cli.Context, rows []row, rates bool) error {
 		if rates {
 			eta := terminal.Or(r.DrainETA, "-", length)
 			if r.DrainETA == nil && r.Ready != nil && r.In != nil {
-				eta = "grows"
+				eta = map[bool]string{true: "grows", false: "stands"}[*r.In > *r.Acked]
 			}
 			cells = append(cells, terminal.NumberOr(r.Unacked), terminal.Or(r.In, "-", perSecond), terminal.Or(r.Acked, "-", perSecond), eta)
 		}
@@ -131,6 +133,7 @@ type slotsKnown struct {
 	state   scaling.State
 	reports []scaling.Report
 	ages    map[string]float64
+	decided map[string]scaling.Decision
 }
 
 // readSlots reads the database. Where there is none, or it is away, the list goes without.
@@ -143,6 +146,9 @@ func readSlots(cctx *cli.Context, at settings.Endpoints) (k slotsKnown, err erro
 		defer db.Close()
 		if k.state, k.reports, err = scaling.Read(cctx.Context, db); err == nil {
 			k.ages, err = scaling.Ages(cctx.Context, db, k.reports)
+		}
+		if err == nil {
+			k.decided, err = scaling.Decisions(cctx.Context, db)
 		}
 	}
 	if err != nil && cctx.Context.Err() == nil {
@@ -208,6 +214,10 @@ func (k slotsKnown) why(r *row, p scaling.Pool) string {
 	if r.Consumers != nil && *r.Consumers > *r.Running {
 		add("%d consumers of processes that are no nodes, or that end", *r.Consumers-*r.Running)
 	}
+	if p.Mode == scaling.Auto && p.Until == nil && !p.Paused {
+		add("%s", k.reason(r.Worker))
+		return strings.Join(parts, "; ")
+	}
 	if p.Desired != nil && !p.Paused {
 		add("set by %s", p.UpdatedBy)
 	}
@@ -218,4 +228,14 @@ func (k slotsKnown) why(r *row, p scaling.Pool) string {
 		add("%s", p.Reason)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// reason is what stands behind the autoscaler's last decision for a queue.
+func (k slotsKnown) reason(queue string) string {
+	last, found := k.decided[queue]
+	var d autoscaler.Decision
+	if !found || json.Unmarshal(last.Decision, &d) != nil {
+		return "nothing is decided yet"
+	}
+	return scaler.Reason(d)
 }
