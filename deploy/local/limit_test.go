@@ -150,12 +150,15 @@ func TestSlotsOfAProcessThatDies(t *testing.T) {
 }
 
 // TestAsAHolderOfSlots is no test of its own: it is what TestSlotsOfAProcessThatDies runs.
+// heldSlots keeps the slots of TestAsAHolderOfSlots: files that nothing refers to are closed by the garbage collector.
+var heldSlots *claim
+
 func TestAsAHolderOfSlots(t *testing.T) {
 	dir := os.Getenv(slotsDir)
 	if dir == "" {
 		t.Skip("runs only as another process")
 	}
-	takeNow(t, slots{dir: dir, starts: 1, brokers: 2}, 2)
+	heldSlots = takeNow(t, slots{dir: dir, starts: 1, brokers: 2}, 2)
 	child := exec.Command("sleep", "600")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
