@@ -149,10 +149,10 @@ func TestSlotsOfAProcessThatDies(t *testing.T) {
 	takeNow(t, s, 2).release()
 }
 
-// TestAsAHolderOfSlots is no test of its own: it is what TestSlotsOfAProcessThatDies runs.
 // heldSlots keeps the slots of TestAsAHolderOfSlots: files that nothing refers to are closed by the garbage collector.
 var heldSlots *claim
 
+// TestAsAHolderOfSlots is no test of its own: it is what TestSlotsOfAProcessThatDies runs.
 func TestAsAHolderOfSlots(t *testing.T) {
 	dir := os.Getenv(slotsDir)
 	if dir == "" {
