@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
-	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/exchange/event"
 )
 
@@ -123,16 +121,4 @@ func readNumber(text string) (event.Decimal, error) {
 		return number, errors.New(bad.Problem)
 	}
 	return number, err
-}
-
-// ReadTime takes a business time as it is typed; an empty text means otherwise.
-func ReadTime(flag, text string, otherwise time.Time) (time.Time, error) {
-	if text == "" {
-		return otherwise, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return at, exit.Usage("--%s %q: want a time such as 2026-03-09T08:00:00Z", flag, text)
-	}
-	return at.UTC(), nil
 }

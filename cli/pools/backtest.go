@@ -64,10 +64,10 @@ func backtestAsked(cctx *cli.Context) (q backtestQuestion, err error) {
 	if q.worker, err = queueNamed(cctx); err != nil {
 		return q, err
 	}
-	if q.to, err = moment(cctx, flagTo, time.Now()); err != nil {
+	if q.to, err = settings.ReadTime(flagTo, cctx.String(flagTo), time.Now()); err != nil {
 		return q, err
 	}
-	if q.from, err = moment(cctx, flagFrom, q.to.Add(-time.Hour)); err != nil {
+	if q.from, err = settings.ReadTime(flagFrom, cctx.String(flagFrom), q.to.Add(-time.Hour)); err != nil {
 		return q, err
 	}
 	if length := q.to.Sub(q.from); length <= 0 || length > longestBacktest {
@@ -77,18 +77,6 @@ func backtestAsked(cctx *cli.Context) (q backtestQuestion, err error) {
 		q.policy, err = readPolicy(path)
 	}
 	return q, err
-}
-
-func moment(cctx *cli.Context, flag string, otherwise time.Time) (time.Time, error) {
-	text := cctx.String(flag)
-	if text == "" {
-		return otherwise, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return at, exit.Usage("--%s %q: want a time such as 2026-03-01T18:00:00Z", flag, text)
-	}
-	return at, nil
 }
 
 func readPolicy(path string) (*policyFile, error) {

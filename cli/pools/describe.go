@@ -124,8 +124,8 @@ func listNodes(cctx *cli.Context) error {
 		if !n.Alive {
 			r.State = "lost"
 		}
-		for _, report := range reports {
-			if report.Node == n.ID && n.Alive {
+		for _, report := range s.Living(reports) {
+			if report.Node == n.ID {
 				r.Slots += report.Running
 			}
 		}

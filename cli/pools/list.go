@@ -166,8 +166,8 @@ func (k slotsKnown) fill(r *row) {
 	p := k.state.Pool(r.Worker)
 	r.Mode, r.Desired = p.Mode, p.Desired
 	running, busy := 0, 0
-	for _, report := range k.reports {
-		if report.Queue == r.Worker && k.alive(report.Node) {
+	for _, report := range k.state.Living(k.reports) {
+		if report.Queue == r.Worker {
 			running, busy = running+report.Running, busy+report.Busy
 		}
 	}
@@ -182,10 +182,6 @@ func (k slotsKnown) fill(r *row) {
 		r.Mode = "paused"
 	}
 	r.Why = k.why(r, p)
-}
-
-func (k slotsKnown) alive(node string) bool {
-	return slices.ContainsFunc(k.state.Nodes, func(n scaling.Node) bool { return n.ID == node && n.Alive })
 }
 
 // why says what stands behind the numbers, what needs attention first.

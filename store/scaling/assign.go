@@ -48,6 +48,16 @@ func (s State) Pool(queue string) Pool {
 	return Pool{Queue: queue, Mode: "manual"}
 }
 
+// Living are the reports of nodes that are alive.
+func (s State) Living(reports []Report) (living []Report) {
+	for _, r := range reports {
+		if slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.ID == r.Node && n.Alive }) {
+			living = append(living, r)
+		}
+	}
+	return living
+}
+
 func read(ctx context.Context, tx store.Tx) (s State, err error) {
 	if err := pg.Select(ctx, tx, &s.Pools, readPools); err != nil {
 		return s, err

@@ -15,12 +15,8 @@ type Work struct {
 	Returned int64 // of them, messages that had come out of a retry queue
 	Retried  int64 // of them, messages that failed and were sent to a retry queue
 	Deferred int64 // of them, messages that were sent there because their dependency was away
-	// The sums that a line through (messages of a batch, seconds that it took) is fitted by.
-	Batches  float64 // Σ 1
-	Messages float64 // Σ n
-	Squares  float64 // Σ n²
-	Seconds  float64 // Σ t, also the time that slots were busy
-	Products float64 // Σ n·t
+	// Batches fits what batches took; its Seconds are also the time that slots were busy.
+	Batches curve.Curve
 }
 
 // works counts what the slots of a runner do.
@@ -64,14 +60,9 @@ func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
 					done.Returned++
 				}
 			}
-			size := float64(n)
 			w.recent.Scale(fade)
 			w.recent.Add(n, seconds)
-			done.Batches++
-			done.Messages += size
-			done.Squares += size * size
-			done.Seconds += seconds
-			done.Products += size * seconds
+			done.Batches.Add(n, seconds)
 		})
 	}
 }

@@ -43,7 +43,7 @@ func TestWorkCountsRetries(t *testing.T) {
 	if done.Acked != n+1 || done.Retried != 1 || done.Returned != 1 || done.Deferred != 0 {
 		t.Errorf("the work is %+v, want %d acked, 1 retried and 1 returned", done, n+1)
 	}
-	if done.Messages != n+1 || done.Batches < 3 || done.Squares < done.Messages || done.Squares > 10*done.Messages || done.Seconds <= 0 || done.Products < done.Seconds {
+	if done.Batches.Size != n+1 || done.Batches.Weight < 3 || done.Batches.SizeSq < done.Batches.Size || done.Batches.SizeSq > 10*done.Batches.Size || done.Batches.Seconds <= 0 || done.Batches.Product < done.Batches.Seconds {
 		t.Errorf("the sums over batches of at most 10 are %+v", done)
 	}
 }
@@ -88,7 +88,7 @@ func TestWorkCountsWhatSlotsHold(t *testing.T) {
 	if left := h.Depth(topology.QueueName("echo")); left != n-2*prefetch {
 		t.Errorf("%d messages are ready beside %d that are held, of %d", left, 2*prefetch, n)
 	}
-	if done, _ := r.Work(); done.Acked != 0 || done.Seconds != 0 {
+	if done, _ := r.Work(); done.Acked != 0 || done.Batches.Seconds != 0 {
 		t.Errorf("before a batch has ended the work is %+v", done)
 	}
 	close(release)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math"
 	"time"
 
@@ -35,7 +34,6 @@ const (
 // auto decides for the pools in mode auto, while this node leads.
 type auto struct {
 	node    *Node
-	log     *slog.Logger
 	session *rabbitmq.Session
 	queues  map[string]*autoQueue
 }
@@ -69,7 +67,7 @@ func (a *auto) run(ctx context.Context, lease store.Lease) {
 		case err == nil:
 			waits.Reset()
 		case ctx.Err() == nil && waits.Due():
-			a.log.Warn(logNotMeasured, "error", err)
+			a.node.Log.Warn(logNotMeasured, "error", err)
 		}
 	}
 }
@@ -122,7 +120,7 @@ func (a *auto) decideFor(ctx context.Context, lease store.Lease, p scaling.Pool,
 	reason := Reason(d)
 	taken, err := scaling.Decided(ctx, a.node.DB, lease, p, d.Desired, reason, scaling.Decision{Decision: decision, Curve: curve})
 	if taken {
-		a.log.Info(logDecides, "worker", p.Queue, "from", d.From, "to", d.Desired, "wanted", d.Wanted, "reason", reason)
+		a.node.Log.Info(logDecides, "worker", p.Queue, "from", d.From, "to", d.Desired, "wanted", d.Wanted, "reason", reason)
 		poke(a.node.look)
 	}
 	return err
@@ -176,12 +174,8 @@ func (a *auto) queue(ctx context.Context, name string) (*autoQueue, error) {
 // sample is what was measured of a queue since the last one.
 func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state scaling.State, reports []scaling.Report, m scaling.Measured) (s autoscaler.Sample, err error) {
 	s = autoscaler.Sample{At: a.node.Now(), Quarantined: m.Quarantined[p.Queue]}
-	alive := map[string]bool{}
-	for _, n := range state.Nodes {
-		alive[n.ID] = n.Alive
-	}
-	for _, r := range reports {
-		if r.Queue == p.Queue && alive[r.Node] {
+	for _, r := range state.Living(reports) {
+		if r.Queue == p.Queue {
 			s.Running += r.Running
 		}
 	}

@@ -31,14 +31,8 @@ func (m *Metrics) show(s scaling.State, reports []scaling.Report) {
 		return
 	}
 	m.hide()
-	alive := map[string]bool{}
-	for _, n := range s.Nodes {
-		alive[n.ID] = n.Alive
-	}
-	for _, r := range reports {
-		if alive[r.Node] {
-			m.running.WithLabelValues(r.Queue).Add(float64(r.Running))
-		}
+	for _, r := range s.Living(reports) {
+		m.running.WithLabelValues(r.Queue).Add(float64(r.Running))
 	}
 	for _, p := range s.Pools {
 		if p.Desired != nil {

@@ -109,7 +109,7 @@ func (n *Node) lead(ctx context.Context, lease store.Lease) error {
 	decided := make(chan struct{})
 	go func() {
 		defer close(decided)
-		(&auto{node: n, log: n.Log, queues: map[string]*autoQueue{}}).run(ctx, lease)
+		(&auto{node: n, queues: map[string]*autoQueue{}}).run(ctx, lease)
 	}()
 	defer func() { cancel(); <-decided }()
 	for ctx.Err() == nil {
@@ -197,7 +197,8 @@ func (n *Node) sayWork(ctx context.Context) error {
 		done, held := r.Work()
 		works[i] = scaling.Work{Queue: r.Worker.Name(), Batch: r.Worker.FullBatch(), Held: held,
 			Acked: done.Acked, Returned: done.Returned, Retried: done.Retried, Deferred: done.Deferred,
-			Batches: done.Batches, Messages: done.Messages, Squares: done.Squares, Seconds: done.Seconds, Products: done.Products}
+			Batches: done.Batches.Weight, Messages: done.Batches.Size, Squares: done.Batches.SizeSq,
+			Seconds: done.Batches.Seconds, Products: done.Batches.Product}
 	}
 	news := slices.DeleteFunc(slices.Clone(works), func(w scaling.Work) bool { return slices.Contains(n.did, w) })
 	if len(news) == 0 {
