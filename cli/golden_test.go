@@ -96,6 +96,7 @@ func scaleGoldens(h *environment) []golden {
 		{command: "autoscale backtest", args: []string{"forecasting"}, noTable: true,
 			mask: []string{"messages", "left", "again", "slotHours", "wait50Seconds", "wait99Seconds", "waitMaxSeconds", "peak", "moves", "reversals"}},
 		{command: "autoscale off", args: append([]string{"forecasting"}, by...), mask: []string{"desired"}, noTable: true},
+		{command: "autoscale set", as: "autoscale_set_flags", args: append([]string{"analytics", "--max", "1"}, by...), noTable: true},
 	}
 }
 

@@ -135,7 +135,7 @@ func jsonReference(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fields := map[string]string{}
+		fields := map[string][]string{}
 		for _, name := range names {
 			if !slices.Contains(Shows(), strings.ReplaceAll(strings.TrimSuffix(filepath.Base(name), ".json"), "_", " ")) || filepath.Base(name) == file+".json" {
 				collectFields(t, name, fields)
@@ -151,7 +151,7 @@ func jsonReference(t *testing.T) string {
 		}
 		m.table("field", "type")
 		for _, field := range slices.Sorted(maps.Keys(fields)) {
-			m.row(code(field), fields[field])
+			m.row(code(field), typesOf(fields[field]))
 		}
 		m.line("")
 	}
@@ -159,7 +159,7 @@ func jsonReference(t *testing.T) string {
 }
 
 // collectFields adds the paths and the types of all values of a JSON file.
-func collectFields(t *testing.T, file string, fields map[string]string) {
+func collectFields(t *testing.T, file string, fields map[string][]string) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -180,8 +180,8 @@ func collectFields(t *testing.T, file string, fields map[string]string) {
 				walk(path+"[]", one)
 			}
 		default:
-			if known := fields[path]; known == "" || known == valueOrNull {
-				fields[path] = jsonType(path, v)
+			if one := jsonType(path, v); !slices.Contains(fields[path], one) {
+				fields[path] = append(fields[path], one)
 			}
 		}
 	}
@@ -193,7 +193,26 @@ var (
 	jsonDate   = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
 )
 
-const valueOrNull = "null, or a value"
+const (
+	jsonNull = "null"
+	ofTheRun = "text or number, of the run"
+)
+
+// typesOf names the types that a field has; of a masked value the golden file does not tell.
+func typesOf(types []string) string {
+	known := slices.DeleteFunc(slices.Sorted(slices.Values(types)), func(one string) bool { return one == jsonNull || one == ofTheRun })
+	text := strings.Join(known, ", or ")
+	if text == "" && slices.Contains(types, ofTheRun) {
+		text = ofTheRun
+	}
+	switch {
+	case !slices.Contains(types, jsonNull):
+		return text
+	case text == "":
+		return "null, or a value"
+	}
+	return text + ", or null"
+}
 
 // jsonType names a value's type; a mask of a golden file has its field's.
 func jsonType(path string, value any) string {
@@ -204,7 +223,7 @@ func jsonType(path string, value any) string {
 	case strings.HasSuffix(path, "Micros"):
 		return "number, microseconds"
 	case value == nil:
-		return valueOrNull
+		return jsonNull
 	case !isText:
 		return map[bool]string{true: "true or false", false: "number"}[value == true || value == false]
 	case jsonMoment.MatchString(text):
@@ -212,7 +231,7 @@ func jsonType(path string, value any) string {
 	case jsonDate.MatchString(text):
 		return "date"
 	case strings.HasPrefix(text, "<"):
-		return "text or number, of the run"
+		return ofTheRun
 	}
 	return "text"
 }

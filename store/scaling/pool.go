@@ -141,7 +141,9 @@ WHERE p.paused <> excluded.paused`)
 // Pause has no node consume a queue, or with paused false lets them go on. It reports whether that changes anything.
 func Pause(ctx context.Context, db *store.DB, by operatorlog.By, queue string, paused bool) (changed bool, err error) {
 	action := map[bool]string{true: "pause", false: "resume"}[paused]
-	return act(ctx, db, by, action, queue, paused, pausePool, queue, paused, by.Operator, by.Reason)
+	return act(ctx, db, by, action, queue, paused, func(tx store.Tx) (int64, error) {
+		return pg.Exec(ctx, tx, pausePool, queue, paused, by.Operator, by.Reason)
+	})
 }
 
 var pauseOnNode = pg.SQL(`
@@ -155,7 +157,9 @@ func PauseOn(ctx context.Context, db *store.DB, by operatorlog.By, node, queue s
 	if !paused {
 		action, statement = "resume", resumeOnNode
 	}
-	return act(ctx, db, by, action, queue+" on "+node, paused, statement, node, queue)
+	return act(ctx, db, by, action, queue+" on "+node, paused, func(tx store.Tx) (int64, error) {
+		return changeNode(ctx, tx, queue, statement, node, queue)
+	})
 }
 
 var drainNode = pg.SQL(`UPDATE worker_node SET draining = $2 WHERE id = $1 AND draining <> $2`)
@@ -164,13 +168,26 @@ var drainNode = pg.SQL(`UPDATE worker_node SET draining = $2 WHERE id = $1 AND d
 // assigns its slots to others.
 func Drain(ctx context.Context, db *store.DB, by operatorlog.By, node string, draining bool) (changed bool, err error) {
 	action := map[bool]string{true: "drain", false: "undrain"}[draining]
-	return act(ctx, db, by, action, node, draining, drainNode, node, draining)
+	return act(ctx, db, by, action, node, draining, func(tx store.Tx) (int64, error) {
+		return changeNode(ctx, tx, "", drainNode, node, draining)
+	})
 }
 
-// act runs a statement that changes a row or nothing, and notes it when it did.
-func act(ctx context.Context, db *store.DB, by operatorlog.By, action, subject string, on bool, statement pg.Statement, args ...any) (changed bool, err error) {
+var reassign = pg.SQL(`UPDATE worker_pool SET revision = revision + 1 WHERE managed AND ($1 = '' OR queue = $1)`)
+
+// changeNode changes what a node may run of a queue, "" for all. Its pools have a new revision then: until the leader
+// has assigned that, a command that waits does not take the slots of before for those that are to be.
+func changeNode(ctx context.Context, tx store.Tx, queue string, statement pg.Statement, args ...any) (n int64, err error) {
+	if n, err = pg.Exec(ctx, tx, statement, args...); err == nil && n > 0 {
+		_, err = pg.Exec(ctx, tx, reassign, queue)
+	}
+	return n, err
+}
+
+// act makes a change of a row or none, and notes it when there was one.
+func act(ctx context.Context, db *store.DB, by operatorlog.By, action, subject string, on bool, change func(store.Tx) (int64, error)) (changed bool, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
-		n, err := pg.Exec(ctx, tx, statement, args...)
+		n, err := change(tx)
 		if changed = n > 0; err != nil || !changed {
 			return err
 		}

@@ -114,6 +114,12 @@ func TestFlagsCountUntilTheLeaderAssigns(t *testing.T) {
 		check("paused on two, or still draining", 0, 0)
 		storetest.MustGet(scaling.Drain(t.Context(), p.DB, ann, "two", paused))(t)
 		check("drained or not", 0, map[bool]int{true: 0, false: 5}[paused])
+		if changed := storetest.MustGet(scaling.Drain(t.Context(), p.DB, ann, "two", paused))(t); changed {
+			t.Error("a drain that changes nothing changed something")
+		}
+		if !assign(p, l, all("two")) || assign(p, l, all("two")) {
+			t.Error("after a node's change the leader assigns the pool once, though its slots stay: commands wait for that")
+		}
 	}
 	scale(p, nil, 0)
 	assign(p, l, all("two"))
