@@ -92,13 +92,32 @@ const killBackends = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activ
 func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const n, kills = 3000, 25
-	w := echoing(&tries{}, nil, worker.Batch(20, 100))
+	type meeting struct{ inHand, killed chan struct{} }
+	var next atomic.Pointer[meeting]
+	w := echoing(&tries{}, func(ctx context.Context, _ []event.Any) error {
+		if m := next.Swap(nil); m != nil {
+			close(m.inHand)
+			select {
+			case <-m.killed:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}, worker.Batch(20, 100))
 	h := newEnv(t, w)
 	r := h.RunWorker(w, 2)
 	events := sales(t, n)
 	for i := range kills {
+		m := meeting{make(chan struct{}), make(chan struct{})}
+		if i%5 == 0 {
+			next.Store(&m)
+		}
 		h.Publish(events[i*n/kills : (i+1)*n/kills]...)
+		if i%5 == 0 {
+			<-m.inHand
+		}
 		storetest.Exec(t, h.URL, killBackends)
+		close(m.killed)
 	}
 	h.wantEffects(n)
 	if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
