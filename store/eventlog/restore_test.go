@@ -62,6 +62,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	home, away := storetest.NewEnv(t, 8), localtest.AnotherDatabase(t)
+	useIDs(home)
 	var committed, read []uuid.UUID
 	appendNumbered := func(p *storetest.Env, events ...event.Any) {
 		storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
@@ -108,7 +109,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	life(second, back)
 	name := fmt.Sprintf("third_%d", time.Now().UnixNano())
 	third := restored(t, localtest.Database(t), name, back)
-	t.Cleanup(func() { home.Exec(`DROP DATABASE ` + name + ` WITH (FORCE)`) })
+	t.Cleanup(func() { storetest.Must(t, storetest.Drop(localtest.Database(t), name)) })
 	if ids(t, third) <= storetest.One[int64](t, second.SQL(), `SELECT max(tx::text::bigint) FROM event_log WHERE epoch = 2`) {
 		t.Fatal("the third server's ids are not higher: the test proves nothing")
 	}

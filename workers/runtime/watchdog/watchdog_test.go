@@ -97,6 +97,7 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	waited := h.sell(20)
 	h.Eventually("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
 	g := h.watch(its, rabbitmqtest.Management(t))
+	h.Eventually("it has seen the bindings", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Mismatch)) == 0 })
 
 	// To bind, one must be allowed to write to the queue; to publish, to the exchange.
 	rabbitmqtest.Restrict(t, h.Broker, user, "^$", `^composerp\.(events|retry|dead)$`, ".*")
