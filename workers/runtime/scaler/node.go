@@ -204,7 +204,7 @@ func (n *Node) sayWork(ctx context.Context) error {
 		works[i] = scaling.Work{Queue: r.Worker.Name(), Batch: r.Worker.FullBatch(), Held: held,
 			Acked: done.Acked, Returned: done.Returned, Retried: done.Retried, Deferred: done.Deferred,
 			Batches: done.Batches.Weight, Messages: done.Batches.Size, Squares: done.Batches.SizeSq,
-			Seconds: done.Batches.Seconds, Products: done.Batches.Product}
+			Seconds: done.Batches.Seconds, Products: done.Batches.Product, Busy: done.Busy}
 	}
 	news := slices.DeleteFunc(slices.Clone(works), func(w scaling.Work) bool { return slices.Contains(n.did, w) })
 	if len(news) == 0 {
