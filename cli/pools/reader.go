@@ -22,8 +22,8 @@ import (
 	"github.com/composerp/composerp/workers/runtime/scaler"
 )
 
-// Reader reads what the fleet's workers, queues and nodes do. It keeps its connections from one reading to the next. What
-// has failed is opened anew by the next one, at the addresses that count then.
+// Reader reads what the fleet's workers, queues and nodes do. It keeps its connections from one reading to the next.
+// What has failed is opened anew by the next one, at the addresses that count then.
 type Reader struct {
 	discover func() (settings.Endpoints, error)
 	config   func(settings.Endpoints) (rabbitmq.Config, error)

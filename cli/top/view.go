@@ -49,7 +49,7 @@ func (m *model) lines() []string {
 	return lines[max(0, len(lines)-m.height):]
 }
 
-// heading is what the fleet does as a whole, in parts of which the first say most.
+// heading is what the fleet does as a whole, in parts, the most important first.
 func heading(s pools.Sample) []string {
 	var running, busy, ready, retry, dead int
 	for _, q := range s.Queues {

@@ -145,8 +145,8 @@ ON CONFLICT (name) DO UPDATE SET
 RETURNING extract(epoch FROM opens_at - clock_timestamp()) AS opens_in, ` + isLone + ` AS lone`)
 
 // TripCircuit records that the call with this key failed because the dependency is away. It returns how long not to
-// call it, and whether one call alone has probed it for so long that it may be at fault. requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call
-// that was no probe.
+// call it, and whether one call alone has probed it for so long that it may be at fault. requested is the wait that the
+// dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was no probe.
 func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, lone bool, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
 	tripped, err := pg.OneAlone[struct {

@@ -17,7 +17,7 @@ type Work struct {
 	Deferred int64 // of them, messages that were sent there because their dependency was away
 	// Batches fits what acknowledged batches took.
 	Batches curve.Curve
-	// Busy is for how many seconds slots have had batches in hand, added up: those that have ended, and those of now so far.
+	// Busy is for how many seconds slots have had batches in hand, added up, those of now included.
 	Busy float64
 }
 

@@ -10,7 +10,7 @@ const (
 	busyShare    = 0.8              // of slots' time from which throughput is all that they can do
 	gainMemory   = 15.0             // seconds, time constant of the throughput before a step
 	gainMeasured = 10.0             // seconds of samples after a step, at least
-	gainBatches  = 3.0              // batches that a slot ends in either time, at least: before its end a batch acknowledges nothing
+	gainBatches  = 3.0              // batches that a slot ends in either time, at least: one says little
 	gainLongest  = 120.0            // seconds, the most that batches are waited for
 	firstCeiling = 10 * time.Minute // the first pause before more is tried again
 	lastCeiling  = 80 * time.Minute

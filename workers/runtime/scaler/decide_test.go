@@ -113,8 +113,8 @@ func TestDecisionsKeepTheLimits(t *testing.T) {
 	}
 }
 
-// Moves keep the limits, move one slot each, and end, with what Decide adds to the room that they make. Then no node has
-// two slots more of a queue than another that could take one, and Decide keeps what they made.
+// Moves keep the limits, move one slot each, and end, with what Decide adds to the room that they make. Then no node
+// has two slots more of a queue than another that could take one, and Decide keeps what they made.
 func TestSharesComeToAnEnd(t *testing.T) {
 	t.Parallel()
 	anyQueue := func(string) bool { return true }

@@ -12,22 +12,22 @@ import (
 // # Shares
 //
 // Decide moves no slot that need not move, so a node that joins, or comes back from a drain, would stay idle until
-// something changes. Once a queue has rested for Rest, the leader moves one of its slots from a node to another:
+// something changes. Once a queue has rested for Rest, the leader moves one of its slots to another node:
 //
-//   - of a queue of which one node has at least two more than the other, or else
-//   - of a queue of which it has more, where it runs at least two slots more in all.
+//   - from a node that has at least two more slots of the queue, or else
+//   - from one that has more of them, and runs at least two slots more in all.
 //
 // Both changes of a move are one transaction. The slot begins on the other node while the first one finishes what the
 // broker has sent ahead to it, as with every change: slots that drain come on top.
 //
 // Invariants:
 //
-//   - At most one slot of the fleet moves within Rest, and none of a queue that is paused, whose desired number, nodes or
-//     assignments have changed within it, or of which a node does not run just what is assigned to it: the last one that
-//     moved has drained.
-//   - A move lowers the sum of the squares of a queue's slots on its nodes, or leaves it and lowers that of all slots. So
-//     moves end, and no slot comes back: there is no flapping. Room that a move makes may let Decide add a slot that had no
-//     place; that ends too, with what is desired.
+//   - At most one slot of the fleet moves within Rest. None moves of a queue that is paused, whose desired number,
+//     nodes or assignments have changed within Rest, or whose nodes do not all run just what is assigned to them: the
+//     slot that moved before has drained.
+//   - A move lowers the sum of the squares of a queue's slots on its nodes, or leaves it and lowers that of all slots.
+//     So moves end, and no slot comes back: there is no flapping. Room that a move makes may let Decide add a slot that
+//     had no place; that ends too, with what is desired.
 //   - What a node may run, its capacity and the pool's limits hold as in Decide, and Decide keeps what has moved.
 //
 // A crash before the commit leaves all as it was, one after it what any assignment leaves. A new leader remembers no

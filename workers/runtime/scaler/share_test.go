@@ -16,8 +16,8 @@ type simulated struct {
 	random  *rand.Rand
 }
 
-// step lets nodes follow what is assigned, some of them, and sometimes an operator or a node act. It reports whether the
-// fleet was at rest.
+// step lets nodes follow what is assigned, some of them, and sometimes an operator or a node act. It reports whether
+// the fleet was at rest.
 func (f *simulated) step() (atRest bool) {
 	atRest = true
 	for i := range f.Nodes {
