@@ -49,12 +49,12 @@ test: setup-tests ## set up and run every test against real servers, but for fau
 	go -C deploy/tools test -count=1 ./...
 
 # The tests that -short leaves out, or tries less of; a test holds this list to them.
-FAULTS := TestServers TestNetwork TestCluster TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker
+FAULTS := TestServers TestNetwork TestCluster TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker TestThroughputGrowsWithSlots
 empty  :=
 space  := $(empty) $(empty)
 
 test-faults: setup-tests ## the faults that take minutes: servers, nodes and networks that break, a death at every point
-	$(WITHSERVERS) go test -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli
+	$(WITHSERVERS) go test -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli ./workers/worker
 
 test-busy: ## make test three times, with two busy loops a core beside it
 	GOFLAGS=-count=1 go run ./deploy/local/busy -times 3 -loops 2 -- $(MAKE) test

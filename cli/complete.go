@@ -154,7 +154,12 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 		return append(texts(deadletters.DeadNames()...), candidate{deadletters.UnroutedName, "events that no queue was bound for"}), false
 	case "confirm":
 		return append(candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), candidate{text: topology.Unrouted}), false
-	case "type", "on":
+	case "on":
+		if here.path[0] == "scale" {
+			return texts("any"), false
+		}
+		return texts(event.Types()...), false
+	case "type":
 		return texts(event.Types()...), false
 	case "sort":
 		if here.path[0] == "forecast" {
@@ -168,9 +173,14 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 	case "mode":
 		return texts("fixed", "auto"), false
 	case settings.FlagSlots:
-		return candidatesOf(workers.Names(), func(name string) string { return name + "=" }), false
+		return numbered(), false
 	}
 	return nil, false
+}
+
+// numbered are the workers, before a number of slots.
+func numbered() []candidate {
+	return candidatesOf(workers.Names(), func(name string) string { return name + "=" })
 }
 
 // argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE,
@@ -192,16 +202,20 @@ func argumentValues(here place, given, words []string) (found []candidate, files
 		found = names.candidates(words)
 	case next == "FILE":
 		return nil, true
-	case next == "WORKER":
+	case next == "WORKER", next == "QUEUE": // a queue is named by its worker
 		found = texts(workers.Names()...)
-	case next == "QUEUE":
-		found = candidatesOf(workers.Topology().Queues, func(q topology.QueueSpec) string { return q.Name })
+	case next == "WORKER=N":
+		found = numbered()
 	case next == "TYPE":
 		found = texts(events.ExternalTypes()...)
 	case strings.Contains(next, "|"):
 		found = texts(strings.Split(next, "|")...)
 	}
-	return slices.DeleteFunc(found, func(c candidate) bool { return slices.Contains(given, c.text) }), false
+	return slices.DeleteFunc(found, func(c candidate) bool {
+		return slices.ContainsFunc(given, func(g string) bool {
+			return g == c.text || strings.HasSuffix(c.text, "=") && strings.HasPrefix(g, c.text)
+		})
+	}), false
 }
 
 func texts[S ~string](all ...S) []candidate {

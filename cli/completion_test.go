@@ -44,6 +44,16 @@ func TestCandidates(t *testing.T) {
 		{"completion ", "bash zsh fish", "up"},
 		{"up --log-level d", "debug", "info"},
 		{"--config x worker r", "run", "list"},
+		{"scale ", "ledger= forecasting=", "ledger"},
+		{"scale ledger=4 ", "lots=", "ledger="},
+		{"scale ledger=4 --on ", "any", "SALE_COMPLETED"},
+		{"worker describe ", "ledger lots", "composerp.ledger"},
+		{"worker pause l", "ledger lots", "alert"},
+		{"worker resume ledger ", "", "lots"},
+		{"autoscale set f", "forecasting", "ledger"},
+		{"autoscale off ", "forecasting", "set"},
+		{"autoscale explain ", "forecasting", "set"},
+		{"autoscale backtest ", "forecasting", "set"},
 	} {
 		found, files := candidates(app, strings.Split(c.typed, " "))
 		var got []string
@@ -72,11 +82,15 @@ func TestCandidatesOfTheServers(t *testing.T) {
 	url := letterPlace(t)
 	storetest.Exec(t, url, seedOrders)
 	storetest.Exec(t, url, `INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample) VALUES ('ledger-1', 'ledger', 'SALE_COMPLETED', '1.0', 'f', 'no such item')`)
+	storetest.Exec(t, url, `INSERT INTO worker_node (id, host, pid, version, capacity, labels, queues, flag_slots, lease_until)
+		VALUES ('north#17', 'north', 17, 'v1', 4, '{}', '{ledger}', '{1}', clock_timestamp() + interval '1 minute'),
+		('north#4', 'north', 4, 'v1', 4, '{}', '{ledger}', '{1}', clock_timestamp() - interval '1 minute')`)
 	if oneParse != nil {
 		oneParse.Lock()
 		defer oneParse.Unlock()
 	}
 	offers := func(typed, database string) (names []string) {
+		storetest.Exec(t, url, `UPDATE worker_node SET lease_until = clock_timestamp() + interval '20 seconds' WHERE pid = 17`)
 		t.Helper()
 		words := strings.Split("--database-url "+database+" "+typed, " ")
 		found, _ := candidates(newApp(nil, nil, nil), words)
@@ -89,6 +103,7 @@ func TestCandidatesOfTheServers(t *testing.T) {
 		"po show PO-2026-000004": "PO-2026-000004", "po approve PO": "PO-2026-000001 PO-2026-000002 PO-2026-000003", "po reject PO-2026-000002 PO-2026-000003": "PO-2026-000003",
 		"quarantine release l": "ledger-1", "dlq list --quarantine=": "--quarantine=ledger-1", "stock --item c": "cup", "po list --supplier s": "smith",
 		"dlq show 00000000-0000-5000-8000-000000000002": "00000000-0000-5000-8000-000000000002",
+		"worker drain ": "north#17", "worker pause ledger --node no": "north#17", "worker resume --node=": "--node=north#17",
 	} {
 		localtest.Eventually(t, 30*time.Second, typed+" offers "+want, func() bool { // the timeout may pass on a busy machine
 			got := offers(typed, url)
@@ -125,6 +140,8 @@ func TestCompletionInBash(t *testing.T) {
 		"composerp stock --output=j":                "json",
 		"composerp topology e":                      "export",
 		"composerp worker run --slots led":          "ledger=",
+		"composerp scale led":                       "ledger=",
+		"composerp scale ledger=4 lo":               "lots=",
 		"composerp no-such ":                        "",
 		program + " doctor --show":                  "--show-config",
 		"composerp --log-level debug worker run no": "notification",

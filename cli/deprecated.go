@@ -24,6 +24,8 @@ var renames = map[rename]string{
 	{"dlq export", "--dealt"}:         "--all",
 	{"worker run", "journal"}:         "deadletterlog",
 	{"dlq redrive", "--stop-at"}:      "--max-failure-rate",
+	{"po approve", "--by"}:            "--operator",
+	{"po reject", "--by"}:             "--operator",
 }
 
 // renamed puts today's names for deprecated ones and says so on stderr.

@@ -16,6 +16,9 @@ func TestDeprecatedWordsBecomeTodays(t *testing.T) {
 		{"dlq list --dealt=false", "dlq list --all=false", "--dealt"},
 		{"dlq export -dealt --error -dealt", "dlq export --all --error -dealt", "--dealt"},
 		{"dlq redrive --stop-at 5 --queue ledger", "dlq redrive --max-failure-rate 5 --queue ledger", "--stop-at"},
+		{"po approve --by ann o-2", "po approve --operator ann o-2", "--by"},
+		{"po reject o-2 --by=ann", "po reject o-2 --operator=ann", "--by"},
+		{"log operator --by ann", "log operator --by ann", ""},
 		{"dlq redrive --stop-at=5", "dlq redrive --max-failure-rate=5", "--stop-at"},
 		{"dlq show -- --dealt", "dlq show -- --dealt", ""},
 		{"dlq list --error --dealt", "dlq list --error --dealt", ""},
@@ -50,7 +53,7 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 			line, typed = append(line, "list"), ""
 		case "worker run":
 			typed = ""
-		case "dlq redrive":
+		case "dlq redrive", "po approve", "po reject":
 			line[len(line)-1] += "=5"
 		}
 		if res := command(t, append(line, "--help")...); (res.code != exit.OK && r.under != "worker run") || !strings.Contains(res.errors, "use "+now) {
@@ -61,6 +64,9 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 			"completion": command(t, append(append([]string{completeWord, "bash"}, strings.Fields(r.under)...), typed)...).out,
 			"man":        strings.ReplaceAll(man, `\-`, "-"),
 		} {
+			if what == "man" && r.old == "--by" {
+				continue // `log operator` has a flag of that name
+			}
 			if strings.Contains(out, r.old+" ") || strings.Contains(out, r.old+"\n") {
 				t.Errorf("%s shows the deprecated %s", what, r.old)
 			}

@@ -95,6 +95,8 @@ func scaleGoldens(h *environment) []golden {
 			mask: []string{"at", "desired", "from", "wanted", "peak", "arrivals", "depth", "rate", "bound", "hold", "nextMoveSeconds", "fixedSeconds", "eachSeconds", "batches"}},
 		{command: "autoscale backtest", args: []string{"forecasting"}, noTable: true,
 			mask: []string{"messages", "left", "again", "slotHours", "wait50Seconds", "wait99Seconds", "waitMaxSeconds", "peak", "moves", "reversals"}},
+		{command: "top", args: []string{"--once", "--management-url", "http://127.0.0.1:1"}, noTable: true, only: "ledger",
+			mask: []string{"node", "version", "silentSeconds", "slots", "relay", "unpublished", "behindSeconds"}},
 		{command: "autoscale off", args: append([]string{"forecasting"}, by...), mask: []string{"desired"}, noTable: true},
 		{command: "autoscale set", as: "autoscale_set_flags", args: append([]string{"analytics", "--max", "1"}, by...), noTable: true},
 	}

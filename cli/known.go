@@ -20,17 +20,19 @@ type knownNames struct {
 	command     string
 	list        string // the field that holds the list; "": the command prints the list itself
 	name, about string // fields of an element
+	without     string // elements whose about is this are left out
 }
 
 var (
-	orders        = knownNames{"po list --limit 200", "", "poNumber", "supplierId"}
-	pendingOrders = knownNames{"po list --limit 200 --status pending", "", "poNumber", "supplierId"}
-	letters       = knownNames{"dlq list --each --limit 200", "letters", "id", "error"}
-	classes       = knownNames{"quarantine list", "", "class", "sample"}
-	items         = knownNames{"item list --limit 1000", "", "itemId", "name"}
-	locations     = knownNames{"location list", "", "locationId", "name"}
-	suppliers     = knownNames{"supplier list", "", "supplierId", "name"}
-	tenants       = knownNames{"tenant list", "", "tenantId", ""}
+	orders        = knownNames{"po list --limit 200", "", "poNumber", "supplierId", ""}
+	pendingOrders = knownNames{"po list --limit 200 --status pending", "", "poNumber", "supplierId", ""}
+	letters       = knownNames{"dlq list --each --limit 200", "letters", "id", "error", ""}
+	classes       = knownNames{"quarantine list", "", "class", "sample", ""}
+	items         = knownNames{"item list --limit 1000", "", "itemId", "name", ""}
+	locations     = knownNames{"location list", "", "locationId", "name", ""}
+	suppliers     = knownNames{"supplier list", "", "supplierId", "name", ""}
+	nodes         = knownNames{"worker list --nodes", "", "node", "state", "lost"}
+	tenants       = knownNames{"tenant list", "", "tenantId", "", ""}
 )
 
 // completionTimeout is how long a person who presses TAB waits for names.
@@ -76,7 +78,7 @@ func (k knownNames) read(raw []byte) (found []candidate) {
 		name, _ := e[k.name].(string)
 		about, _ := e[k.about].(string)
 		c := candidate{name, wording.Shortened(wording.OneLine(about), longestAbout)}
-		if name != "" && !slices.ContainsFunc(found, func(other candidate) bool { return other.text == name }) {
+		if name != "" && (k.without == "" || about != k.without) && !slices.ContainsFunc(found, func(other candidate) bool { return other.text == name }) {
 			found = append(found, c)
 		}
 	}
@@ -108,6 +110,8 @@ func namesOfFlag(here place, flag string) (names knownNames, known bool) {
 		return locations, true
 	case "supplier":
 		return suppliers, true
+	case "node":
+		return nodes, true
 	case settings.FlagTenant:
 		return tenants, true
 	case "quarantine":
@@ -130,6 +134,8 @@ func namesOfArgument(here place, word string) (names knownNames, known bool) {
 		return letters, true
 	case "CLASS":
 		return classes, true
+	case "NODE":
+		return nodes, true
 	case "ITEM":
 		return items, true
 	}

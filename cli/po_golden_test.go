@@ -26,7 +26,7 @@ func orderGoldens(h *environment) []golden {
 		{command: "po list", as: "po_list_pending", args: of("--status", "pending")},
 		{command: "po show", args: of("PO-2026-000001"), mask: []string{"sentAt"}},
 		{command: "po show", as: "po_show_pending", args: of("PO-2026-000002")},
-		{command: "po approve", args: of("PO-2026-000002", "--by", "ann"), noTable: true},
-		{command: "po reject", args: of("PO-2026-000003", "--by", "ann", "--reason", "no room"), noTable: true},
+		{command: "po approve", args: of("PO-2026-000002", "--operator", "ann"), noTable: true},
+		{command: "po reject", args: of("PO-2026-000003", "--operator", "ann", "--reason", "no room"), noTable: true},
 	}
 }

@@ -74,10 +74,9 @@ func TestPurchaseOrders(t *testing.T) {
 		{"show o-99", exit.WrongUsage, []string{`no order "o-99"`}, ""},
 		{"show o-1 --tenant t4", exit.WrongUsage, []string{`tenant t4 has no order "o-1"`}, ""},
 		{"approve", exit.WrongUsage, []string{"po list --status pending"}, ""},
-		{"approve o-2 --by=", exit.WrongUsage, []string{"--by is missing"}, ""},
 		{"reject o-2", exit.WrongUsage, []string{"--reason is missing"}, ""},
-		{"approve o-4 --by ann", exit.Failure, []string{"PO-2026-000004 was rejected by bob: too dear"}, ""},
-		{"approve o-99 --by ann", exit.WrongUsage, []string{`no order "o-99"`}, ""},
+		{"approve o-4 --operator ann", exit.Failure, []string{"PO-2026-000004 was rejected by bob: too dear"}, ""},
+		{"approve o-99 --operator ann", exit.WrongUsage, []string{`no order "o-99"`}, ""},
 	} {
 		r := command(t, append(append([]string{"po"}, strings.Fields(c.args)...), "--database-url", url)...)
 		if r.code != c.code {
@@ -99,7 +98,7 @@ func TestDecidingAboutSeveralOrders(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	storetest.Exec(t, url, seedOrders)
-	r := command(t, "po", "approve", "o-2", "PO-2026-000004", "o-99", "o-3", "--by", "ann", "--database-url", url)
+	r := command(t, "po", "approve", "o-2", "PO-2026-000004", "o-99", "o-3", "--operator", "ann", "--database-url", url)
 	if r.code != exit.Failure || !strings.Contains(r.out, "PO-2026-000002") || !strings.Contains(r.out, "PO-2026-000003") {
 		t.Errorf("exit %d\n%s", r.code, r.out)
 	}
@@ -114,7 +113,7 @@ func TestDecidingAboutSeveralOrders(t *testing.T) {
 	if got := storetest.Value[string](t, url, `SELECT string_agg(type || ' ' || aggregate_id || ' ' || occurred_at::date, ', ' ORDER BY seq) FROM event_log`); got != "PURCHASE_ORDER_APPROVED o-2 2026-02-02, PURCHASE_ORDER_APPROVED o-3 2026-02-03" {
 		t.Errorf("got %s", got)
 	}
-	r = command(t, "po", "reject", "o-5", "o-2", "--reason", "no room", "--by", "ann", "-o", "json", "--database-url", url)
+	r = command(t, "po", "reject", "o-5", "o-2", "--reason", "no room", "--operator", "ann", "-o", "json", "--database-url", url)
 	var said []struct{ Order, PONumber, Status, DecidedBy, Error string }
 	if err := json.Unmarshal([]byte(r.out), &said); err != nil || r.code != exit.Failure {
 		t.Fatalf("exit %d, %v\n%s", r.code, err, r.out)

@@ -131,10 +131,9 @@ func jsonReference(t *testing.T) string {
 	var m markdown
 	for _, command := range Shows() {
 		file := strings.ReplaceAll(command, " ", "_")
-		names, err := filepath.Glob("testdata/*/" + file + "*.json")
-		if err != nil {
-			t.Fatal(err)
-		}
+		names, _ := filepath.Glob("testdata/*/" + file + ".json")
+		more, _ := filepath.Glob("testdata/*/" + file + "_*.json")
+		names = append(names, more...)
 		fields := map[string][]string{}
 		for _, name := range names {
 			if !slices.Contains(Shows(), strings.ReplaceAll(strings.TrimSuffix(filepath.Base(name), ".json"), "_", " ")) || filepath.Base(name) == file+".json" {

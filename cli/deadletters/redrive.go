@@ -100,18 +100,12 @@ func redriven(cctx *cli.Context, of failures.LetterFilter, fleet []worker.Worker
 }
 
 // corrected is the time of --timestamp, which is meant for single events.
-func corrected(cctx *cli.Context) (at time.Time, err error) {
+func corrected(cctx *cli.Context) (time.Time, error) {
 	text := cctx.String("timestamp")
-	if text == "" {
-		return at, nil
+	if text != "" && len(cctx.StringSlice("id")) == 0 {
+		return time.Time{}, exit.Usage("--timestamp: name the events by --id; composerp dlq list --each shows the ids")
 	}
-	if len(cctx.StringSlice("id")) == 0 {
-		return at, exit.Usage("--timestamp: name the events by --id; composerp dlq list --each shows the ids")
-	}
-	if at, err = time.Parse(time.RFC3339, text); err != nil {
-		return at, exit.Usage("--timestamp %q: want a time such as 2026-02-09T12:00:00Z", text)
-	}
-	return at, nil
+	return settings.ReadTime("timestamp", text, time.Time{})
 }
 
 func pace(rate string) (deadletters.Pace, error) {

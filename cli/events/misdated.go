@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"io"
 	"strings"
 	"time"
@@ -60,11 +59,11 @@ func misdatedList(cctx *cli.Context, db *store.DB, _ struct{}) error {
 }
 
 func correctedTo(cctx *cli.Context) (to time.Time, err error) {
-	text := cmp.Or(cctx.String("timestamp"), time.Now().UTC().Format(time.RFC3339))
-	if to, err = time.Parse(time.RFC3339, text); err != nil || to.After(time.Now()) {
-		return to, exit.Usage("--timestamp %q: want a time such as 2026-02-09T12:00:00Z, not after now", text)
+	text := cctx.String("timestamp")
+	if to, err = settings.ReadTime("timestamp", text, time.Now().UTC().Truncate(time.Second)); err == nil && to.After(time.Now()) {
+		err = exit.Usage("--timestamp %q is after now", text)
 	}
-	return to, nil
+	return to, err
 }
 
 func misdatedCorrect(cctx *cli.Context, db *store.DB, to time.Time) error {

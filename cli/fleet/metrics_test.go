@@ -23,7 +23,7 @@ import (
 func TestRenamedMetricsAreServedByBothNames(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	if _, err := failures.TripCircuit(t.Context(), db, "supplier smith", "o:send", 0, "503", 0, worker.DefaultCircuitBackoff); err != nil {
+	if _, _, err := failures.TripCircuit(t.Context(), db, "supplier smith", "o:send", 0, "503", 0, worker.DefaultCircuitBackoff); err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()

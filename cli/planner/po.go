@@ -18,7 +18,7 @@ import (
 // PurchaseOrderCommand is the command `po`.
 func PurchaseOrderCommand() *cli.Command {
 	tenant := &cli.StringFlag{Name: "tenant", Usage: "this tenant only"}
-	by := &cli.StringFlag{Name: "by", Usage: "who decides; default the logged-in user"}
+	by := settings.FlagOf(settings.FlagOperator)
 	common := func(more ...cli.Flag) []cli.Flag {
 		return settings.DatabaseFlags(append(more, tenant)...)
 	}

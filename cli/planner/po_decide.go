@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/user"
 	"strings"
 	"time"
 
@@ -52,11 +51,8 @@ func poDecide(cctx *cli.Context, done string, decide decision) error {
 	if cctx.NArg() == 0 {
 		return exit.Usage("name the orders by their ids or numbers; composerp po list --status pending shows those that wait")
 	}
-	by := operatorlog.By{Reason: strings.TrimSpace(cctx.String("reason"))}
-	var err error
-	if by.Operator, err = decider(cctx); err != nil {
-		return err
-	}
+	by := settings.By(cctx)
+	by.Operator, by.Reason = strings.TrimSpace(by.Operator), strings.TrimSpace(by.Reason)
 	db, _, err := settings.OpenSchema(cctx, "po", 1)
 	if err != nil {
 		return err
@@ -87,17 +83,6 @@ func poDecide(cctx *cli.Context, done string, decide decision) error {
 		return err
 	}
 	return fmt.Errorf("%d of %d orders were not %s: %w", len(failed), len(results), done, failed[0])
-}
-
-// decider is who decides.
-func decider(cctx *cli.Context) (string, error) {
-	if by := strings.TrimSpace(cctx.String("by")); by != "" {
-		return by, nil
-	}
-	if here, err := user.Current(); err == nil && here.Username != "" && !cctx.IsSet("by") {
-		return here.Username, nil
-	}
-	return "", exit.Usage("--by is missing: who decides?")
 }
 
 func decideOne(cctx *cli.Context, db *store.DB, name string, by operatorlog.By, decide decision) decidedOrder {

@@ -112,11 +112,7 @@ func pause(paused bool) func(*cli.Context, *store.DB, worker.Worker) error {
 		if err != nil {
 			return err
 		}
-		state := map[bool]string{true: "is paused", false: "is consumed"}[paused]
-		if !out.Changed {
-			state += " already"
-		}
-		terminal.Say(cctx, "%s %s %s", w.Name(), state, where)
+		terminal.Say(cctx, "%s", PauseText(w.Name(), where, paused, out.Changed))
 		if !paused && out.Node == "" {
 			for _, n := range s.Nodes {
 				if n.Alive && slices.Contains(n.Paused, w.Name()) {
@@ -126,6 +122,15 @@ func pause(paused bool) func(*cli.Context, *store.DB, worker.Worker) error {
 		}
 		return shown(cctx, out, late)
 	}
+}
+
+// PauseText says what came of a pause, or with paused false of a resume.
+func PauseText(queue, where string, paused, changed bool) string {
+	state := map[bool]string{true: "is paused", false: "is consumed"}[paused]
+	if !changed {
+		state += " already"
+	}
+	return queue + " " + state + " " + where
 }
 
 // shown writes the result as JSON where that is asked for, and ends with late.

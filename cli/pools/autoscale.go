@@ -113,7 +113,7 @@ func showAuto(cctx *cli.Context, p scaling.Pool) error {
 	row := []autoPool{{Queue: p.Queue, Mode: p.Mode, Desired: p.Desired, Min: p.Min, Max: p.Max, Drain: p.DrainSeconds}}
 	return terminal.Show(cctx, row[0], func(w io.Writer) {
 		terminal.Table(w, row, []any{"QUEUE", "MODE", "DESIRED", "MIN", "MAX", "DRAIN"}, func(r *autoPool) []any {
-			return []any{r.Queue, r.Mode, slotsOrFlags(r.Desired), r.Min, terminal.NumberOr(r.Max), length(r.Drain)}
+			return []any{r.Queue, r.Mode, SlotsOrFlags(r.Desired), r.Min, terminal.NumberOr(r.Max), length(r.Drain)}
 		})
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -19,7 +20,7 @@ const eventsShown = 20
 
 // description is what `worker describe` shows.
 type description struct {
-	row
+	Queue
 	MaxPerNode *int            `json:"maxPerNode"`
 	Labels     []string        `json:"labels"`
 	Nodes      []nodeSlots     `json:"nodes"`
@@ -41,17 +42,17 @@ func describe(cctx *cli.Context, db *store.DB, w worker.Worker) error {
 		return err
 	}
 	p := s.Pool(w.Name())
-	d := description{row: rowOf(w), MaxPerNode: p.MaxPerNode, Labels: append([]string{}, p.Labels...), Nodes: []nodeSlots{}}
+	d := description{Queue: queueOf(w), MaxPerNode: p.MaxPerNode, Labels: append([]string{}, p.Labels...), Nodes: []nodeSlots{}}
 	decided, err := scaling.Decisions(cctx.Context, db)
 	if err != nil {
 		return err
 	}
-	slotsKnown{known: true, state: s, reports: reports, decided: decided}.fill(&d.row)
+	slotsKnown{known: true, state: s, reports: reports, decided: decided}.fill(&d.Queue)
 	for _, n := range s.Nodes {
 		if _, offered := n.Offers(w.Name()); !offered || !n.Alive {
 			continue
 		}
-		slots := nodeSlots{Node: n.ID, Planned: plannedOf(s, n, w.Name()), Draining: n.Draining}
+		slots := nodeSlots{Node: n.ID, Planned: scaler.Planned(s, n, w.Name()), Draining: n.Draining}
 		for _, r := range reports {
 			if r.Node == n.ID && r.Queue == w.Name() {
 				slots.Running, slots.Busy = r.Running, r.Busy
@@ -66,7 +67,7 @@ func describe(cctx *cli.Context, db *store.DB, w worker.Worker) error {
 }
 
 func (d description) write(out io.Writer) {
-	terminal.Row(out, "queue", d.Queue)
+	terminal.Row(out, "queue", d.Queue.Queue)
 	terminal.Row(out, "consumes", strings.Join(d.Consumes, " "))
 	terminal.Row(out, "mode", d.Mode)
 	terminal.Row(out, "desired", terminal.NumberOr(d.Desired))
@@ -87,12 +88,12 @@ func (d description) write(out io.Writer) {
 		if by == "" {
 			by = "leader"
 		}
-		return []any{terminal.Moment(e.At), node, slotsOrFlags(e.Before), slotsOrFlags(e.After), by, e.Reason}
+		return []any{terminal.Moment(e.At), node, SlotsOrFlags(e.Before), SlotsOrFlags(e.After), by, e.Reason}
 	})
 }
 
-// nodeRow is one line of `worker list --nodes`.
-type nodeRow struct {
+// Node is one line of `worker list --nodes` and of `top`.
+type Node struct {
 	Node     string   `json:"node"`
 	State    string   `json:"state"` // up, draining or lost
 	Version  string   `json:"version"`
@@ -114,9 +115,16 @@ func listNodes(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var rows []nodeRow
+	return terminal.ShowRows(cctx, nodesOf(s, reports), []any{"NODE", "STATE", "SLOTS", "CAPACITY", "SEEN", "VERSION", "LABELS", "PAUSED", "WORKERS"}, func(r *Node) []any {
+		return []any{r.Node, r.State, r.Slots, r.Capacity, r.Seen(), r.Version, strings.Join(r.Labels, ","),
+			strings.Join(r.Paused, ","), strings.Join(r.Queues, ",")}
+	})
+}
+
+func nodesOf(s scaling.State, reports []scaling.Report) []Node {
+	nodes := make([]Node, 0, len(s.Nodes))
 	for _, n := range s.Nodes {
-		r := nodeRow{Node: n.ID, State: "up", Version: n.Version, Capacity: n.Capacity, Labels: append([]string{}, n.Labels...),
+		r := Node{Node: n.ID, State: "up", Version: n.Version, Capacity: n.Capacity, Labels: append([]string{}, n.Labels...),
 			Queues: n.Queues, Paused: append([]string{}, n.Paused...), Silent: max(0, int(n.SilentFor))}
 		if n.Draining {
 			r.State = "draining"
@@ -129,10 +137,10 @@ func listNodes(cctx *cli.Context) error {
 				r.Slots += report.Running
 			}
 		}
-		rows = append(rows, r)
+		nodes = append(nodes, r)
 	}
-	return terminal.ShowRows(cctx, rows, []any{"NODE", "STATE", "SLOTS", "CAPACITY", "SEEN", "VERSION", "LABELS", "PAUSED", "WORKERS"}, func(r *nodeRow) []any {
-		return []any{r.Node, r.State, r.Slots, r.Capacity, length(float64(r.Silent)) + " ago", r.Version, strings.Join(r.Labels, ","),
-			strings.Join(r.Paused, ","), strings.Join(r.Queues, ",")}
-	})
+	return nodes
 }
+
+// Seen tells for how long the node has not renewed its lease.
+func (n Node) Seen() string { return length(float64(n.Silent)) + " ago" }

@@ -1,6 +1,7 @@
 package pools
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,18 +11,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/scaling"
-	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// row is one line of `worker list`. What is not known is nil.
-type row struct {
+// Queue is one line of `worker list` and of `top`. What is not known is nil.
+type Queue struct {
 	Worker   string   `json:"worker"`
 	Queue    string   `json:"queue"`
 	Consumes []string `json:"consumes"`
@@ -43,35 +43,27 @@ type row struct {
 }
 
 func list(cctx *cli.Context) error {
-	at, err := settings.Discover(cctx)
-	if err != nil {
-		return err
-	}
 	if cctx.Bool(flagNodes) {
 		return listNodes(cctx)
 	}
-	rows := make([]row, 0, len(workers.Names()))
-	for _, w := range workers.Fleet(workers.Config{}) {
-		rows = append(rows, rowOf(w))
-	}
-	slots, err := readSlots(cctx, at)
+	log, err := settings.Logger(cctx)
 	if err != nil {
 		return err
 	}
-	queues, err := readQueues(cctx, at)
+	r := NewReader(cctx, log)
+	defer r.Close()
+	s, err := r.Read(cctx.Context)
 	if err != nil {
 		return err
 	}
-	for i := range rows {
-		queues.fill(&rows[i])
-		slots.fill(&rows[i])
-		rows[i].drainETA()
+	if err := s.Told(cctx); err != nil {
+		return err
 	}
-	return showList(cctx, rows, queues.rates)
+	return terminal.Show(cctx, s.Queues, s.Table)
 }
 
-func rowOf(w worker.Worker) row {
-	r := row{Worker: w.Name(), Queue: w.Queue(), Consumes: []string{}}
+func queueOf(w worker.Worker) Queue {
+	r := Queue{Worker: w.Name(), Queue: w.Queue(), Consumes: []string{}}
 	for _, t := range w.Types() {
 		r.Consumes = append(r.Consumes, t.RoutingKey())
 	}
@@ -79,7 +71,7 @@ func rowOf(w worker.Worker) row {
 }
 
 // drainETA is how long the queue takes to empty at the present rates, where it does.
-func (r *row) drainETA() {
+func (r *Queue) drainETA() {
 	if r.Ready == nil || r.Unacked == nil || r.In == nil || r.Acked == nil {
 		return
 	}
@@ -92,31 +84,6 @@ func (r *row) drainETA() {
 		r.DrainETA = &eta
 	}
 }
-
-func showList(cctx *cli.Context, rows []row, rates bool) error {
-	header := []any{"QUEUE", "MODE", "DESIRED", "RUN", "BUSY", "READY"}
-	if rates {
-		header = append(header, "UNACKED", "IN/s", "ACK/s", "DRAIN-ETA")
-	}
-	header = append(header, "OLDEST", "RETRY", "DEAD", "WHY")
-	return terminal.ShowRows(cctx, rows, header, func(r *row) []any {
-		desired := terminal.NumberOr(r.Desired)
-		if r.Mode == "" {
-			r.Mode = "-"
-		}
-		cells := []any{r.Worker, r.Mode, desired, terminal.NumberOr(r.Running), terminal.NumberOr(r.Busy), terminal.NumberOr(r.Ready)}
-		if rates {
-			eta := terminal.Or(r.DrainETA, "-", length)
-			if r.DrainETA == nil && r.Ready != nil && r.In != nil {
-				eta = map[bool]string{true: "grows", false: "stands"}[*r.In > *r.Acked]
-			}
-			cells = append(cells, terminal.NumberOr(r.Unacked), terminal.Or(r.In, "-", perSecond), terminal.Or(r.Acked, "-", perSecond), eta)
-		}
-		return append(cells, terminal.Or(r.Oldest, "-", length), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), r.Why)
-	})
-}
-
-func perSecond(rate float64) string { return fmt.Sprintf("%.1f", rate) }
 
 // length writes seconds as 0s, 42s, 3m20s or 5h12m.
 func length(seconds float64) string {
@@ -136,30 +103,22 @@ type slotsKnown struct {
 	decided map[string]scaling.Decision
 }
 
-// readSlots reads the database. Where there is none, or it is away, the list goes without.
-func readSlots(cctx *cli.Context, at settings.Endpoints) (k slotsKnown, err error) {
-	if at.Database == "" {
-		return k, nil
+// readSlots reads the database.
+func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
+	if k.state, k.reports, err = scaling.Read(ctx, db); err != nil {
+		return slotsKnown{}, err
 	}
-	db, err := settings.OpenDatabase(cctx.Context, at, "scale", 1)
-	if err == nil {
-		defer db.Close()
-		if k.state, k.reports, err = scaling.Read(cctx.Context, db); err == nil {
-			k.ages, err = scaling.Ages(cctx.Context, db, k.reports)
-		}
-		if err == nil {
-			k.decided, err = scaling.Decisions(cctx.Context, db)
-		}
+	if k.ages, err = scaling.Ages(ctx, db, k.reports); err != nil {
+		return slotsKnown{}, err
 	}
-	if err != nil && cctx.Context.Err() == nil {
-		terminal.Say(cctx, "slots are not counted: %s", exit.OneLine(err))
-		return slotsKnown{}, nil
+	if k.decided, err = scaling.Decisions(ctx, db); err != nil {
+		return slotsKnown{}, err
 	}
-	k.known = err == nil
-	return k, err
+	k.known = true
+	return k, nil
 }
 
-func (k slotsKnown) fill(r *row) {
+func (k slotsKnown) fill(r *Queue) {
 	if !k.known {
 		return
 	}
@@ -185,7 +144,7 @@ func (k slotsKnown) fill(r *row) {
 }
 
 // why says what stands behind the numbers, what needs attention first.
-func (k slotsKnown) why(r *row, p scaling.Pool) string {
+func (k slotsKnown) why(r *Queue, p scaling.Pool) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	if p.Paused {

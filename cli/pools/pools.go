@@ -22,7 +22,7 @@ func Commands() []*cli.Command {
 				"consume; BUSY: those with messages in hand. DRAIN-ETA: time until the queue is empty at the present rates. OLDEST:\n" +
 				"for how long at least the messages that wait have been in the log. The rates need the management API, and are as\n" +
 				"old as its statistics, 5 s. With --nodes it lists the processes that run workers.",
-			Flags:  listFlags(&cli.BoolFlag{Name: flagNodes, Usage: "list the processes that run workers instead"}),
+			Flags:  ListFlags(&cli.BoolFlag{Name: flagNodes, Usage: "list the processes that run workers instead"}),
 			Action: list,
 		},
 		{
@@ -56,7 +56,8 @@ const (
 	flagWait  = "wait"
 )
 
-func listFlags(more ...cli.Flag) []cli.Flag {
+// ListFlags are the flags of commands that read as `worker list` does.
+func ListFlags(more ...cli.Flag) []cli.Flag {
 	return append(settings.BrokerFlags(append(settings.DatabaseFlags(), more...)...), settings.LogFlag("error"))
 }
 

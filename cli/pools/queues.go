@@ -3,11 +3,7 @@ package pools
 import (
 	"context"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
-	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
@@ -23,35 +19,21 @@ type queuesKnown struct {
 	states    map[string]topology.QueueState
 }
 
-// readQueues asks the broker. Without one the list goes without.
-func readQueues(cctx *cli.Context, at settings.Endpoints) (k queuesKnown, err error) {
-	if at.AMQP == "" {
-		terminal.Say(cctx, "no fleet runs here, so queues are not counted")
-		return k, nil
-	}
-	broker, err := settings.LoggedBroker(cctx, at, "list")
-	if err != nil {
-		return k, err
-	}
-	session, err := rabbitmq.Open(cctx.Context, broker)
-	if err != nil {
-		return k, err
-	}
-	defer session.Close()
-	k.known, k.ready, k.consumers = true, map[string]int{}, map[string]int{}
+// readQueues asks the broker.
+func readQueues(session *rabbitmq.Session) (k queuesKnown, err error) {
+	k.ready, k.consumers = map[string]int{}, map[string]int{}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, queue := range queuesOf(w) {
 			if k.ready[queue], k.consumers[queue], err = session.Depth(queue); err != nil {
-				return k, err
+				return queuesKnown{}, err
 			}
 		}
 	}
-	if err := k.readRates(cctx.Context, at, broker); err != nil {
-		terminal.Say(cctx, "rates are not known: %s", exit.OneLine(err))
-	}
+	k.known = true
 	return k, nil
 }
 
+// readRates asks the management API, where its URL is known.
 func (k *queuesKnown) readRates(ctx context.Context, at settings.Endpoints, broker rabbitmq.Config) error {
 	management, err := settings.ManagementClient(at)
 	if err != nil || management == nil {
@@ -79,7 +61,7 @@ func queuesOf(w worker.Worker) []string {
 	return queues
 }
 
-func (k queuesKnown) fill(r *row) {
+func (k queuesKnown) fill(r *Queue) {
 	if !k.known {
 		return
 	}

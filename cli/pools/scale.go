@@ -51,7 +51,7 @@ func changesAsked(cctx *cli.Context) ([]scaling.Change, error) {
 	}
 	var changes []scaling.Change
 	for _, arg := range cctx.Args().Slice() {
-		c, err := changeOf(arg)
+		c, err := ParseChange(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +79,8 @@ func changesAsked(cctx *cli.Context) ([]scaling.Change, error) {
 	return changes, nil
 }
 
-func changeOf(arg string) (c scaling.Change, err error) {
+// ParseChange reads WORKER=N, or WORKER=flags.
+func ParseChange(arg string) (c scaling.Change, err error) {
 	name, number, ok := strings.Cut(arg, "=")
 	if !ok {
 		return c, exit.Usage("%q: want WORKER=N, such as ledger=4", arg)
@@ -189,12 +190,13 @@ func showScaled(cctx *cli.Context, rows []scaled) error {
 			if r.Until != nil {
 				until = terminal.Moment(*r.Until)
 			}
-			return []any{r.Queue, slotsOrFlags(r.Before), slotsOrFlags(r.After), until, terminal.NumberOr(r.Placed), r.Why}
+			return []any{r.Queue, SlotsOrFlags(r.Before), SlotsOrFlags(r.After), until, terminal.NumberOr(r.Placed), r.Why}
 		})
 	})
 }
 
-func slotsOrFlags(n *int) string {
+// SlotsOrFlags is a desired number of slots; nil is what the flags say.
+func SlotsOrFlags(n *int) string {
 	if n == nil {
 		return byFlags
 	}

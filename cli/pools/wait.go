@@ -3,8 +3,6 @@ package pools
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -12,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/scaler"
 )
 
 const (
@@ -28,7 +27,7 @@ func settle(cctx *cli.Context, db *store.DB, queues []string) (s scaling.State, 
 		if err != nil || !cctx.Bool(flagWait) {
 			return s, nil, err
 		}
-		missing := unsettled(s, reports, queues)
+		missing := scaler.Unsettled(s, reports, queues)
 		if missing == "" {
 			return s, nil, nil
 		}
@@ -39,45 +38,4 @@ func settle(cctx *cli.Context, db *store.DB, queues []string) (s scaling.State, 
 			return s, errors.New("interrupted; what was asked for stays"), nil
 		}
 	}
-}
-
-// unsettled says what is not yet as it is to be; "" when all is.
-func unsettled(s scaling.State, reports []scaling.Report, queues []string) string {
-	var missing []string
-	living := 0
-	for _, n := range s.Nodes {
-		if !n.Alive {
-			continue
-		}
-		living++
-		for _, queue := range queues {
-			if _, offered := n.Offers(queue); !offered {
-				continue
-			}
-			i := slices.IndexFunc(reports, func(r scaling.Report) bool { return r.Node == n.ID && r.Queue == queue })
-			want := plannedOf(s, n, queue)
-			if i < 0 || reports[i].Running != want || reports[i].Slots != want {
-				missing = append(missing, fmt.Sprintf("node %s does not run %d slots of %s", n.ID, want, queue))
-			}
-		}
-	}
-	for _, queue := range queues {
-		if p := s.Pool(queue); p.Assigned != p.Revision && p.Revision != 0 && living > 0 {
-			missing = append(missing, "no leader has assigned the slots of "+queue)
-		}
-	}
-	return strings.Join(missing, ", ")
-}
-
-// plannedOf is how many slots a node is to run of a queue.
-func plannedOf(s scaling.State, n scaling.Node, queue string) int {
-	p := s.Pool(queue)
-	flags, _ := n.Offers(queue)
-	switch {
-	case n.Draining, p.Paused, slices.Contains(n.Paused, queue):
-		return 0
-	case p.Managed:
-		return s.Assigned[queue][n.ID]
-	}
-	return flags
 }

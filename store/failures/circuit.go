@@ -142,16 +142,19 @@ ON CONFLICT (name) DO UPDATE SET
     opens_at = CASE WHEN d.term = $3
         THEN clock_timestamp() + make_interval(secs => greatest($4, least($6::float8, $5 * power(2, least(d.failures, 30))) * (0.5 + random())))
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END
-RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
+RETURNING extract(epoch FROM opens_at - clock_timestamp()) AS opens_in, ` + isLone + ` AS lone`)
 
-// TripCircuit records that the call with this key failed because the dependency is away, and returns how long not to
-// call it. requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call
-// that was no probe.
-func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
+// TripCircuit records that the call with this key failed because the dependency is away. It returns how long not to
+// call it, and whether one call alone has probed it for so long that it may be at fault. requested is the wait that the
+// dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was no probe.
+func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, lone bool, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
-	opensIn, err := pg.OneAlone[float64](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
+	tripped, err := pg.OneAlone[struct {
+		Lone    bool
+		OpensIn float64 `db:"opens_in"`
+	}](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
 		shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds(), storable(key))
-	return max(0, pg.Seconds(opensIn)), err
+	return max(0, pg.Seconds(tripped.OpensIn)), tripped.Lone, err
 }
 
 var resetCircuit = pg.SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`)

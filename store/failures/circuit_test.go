@@ -24,7 +24,7 @@ func requestPermit(p *storetest.Env) failures.Permit {
 // trips opens the circuit and returns for how long; term 0 is no probe's.
 func trips(p *storetest.Env, term int64, asked time.Duration) time.Duration {
 	p.Helper()
-	wait, err := failures.TripCircuit(p.Context(), p.DB, endpoint, "call", term, "503", asked, testBackoff)
+	wait, _, err := failures.TripCircuit(p.Context(), p.DB, endpoint, "call", term, "503", asked, testBackoff)
 	storetest.Must(p, err)
 	return wait
 }
@@ -141,7 +141,7 @@ func TestACallThatFailsAloneLetsOthersProbe(t *testing.T) {
 		if g.Probe == 0 {
 			t.Fatalf("%s may not probe: %+v", key, g)
 		}
-		_, err := failures.TripCircuit(t.Context(), p.DB, endpoint, key, g.Probe, "500", 0, testBackoff)
+		_, _, err := failures.TripCircuit(t.Context(), p.DB, endpoint, key, g.Probe, "500", 0, testBackoff)
 		storetest.Must(t, err)
 	}
 	state := func() failures.CircuitState {

@@ -58,25 +58,25 @@ func (s State) Living(reports []Report) (living []Report) {
 	return living
 }
 
-func read(ctx context.Context, tx store.Tx) (s State, err error) {
+func read(ctx context.Context, tx store.Tx) (s State, reports []Report, err error) {
 	if err := pg.Select(ctx, tx, &s.Pools, readPools); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	if err := pg.Select(ctx, tx, &s.Nodes, readNodes); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	var rows []struct {
 		Queue, Node string
 		Slots       int
 	}
 	if err := pg.Select(ctx, tx, &rows, readAssignments); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	s.Assigned = Slots{}
 	for _, r := range rows {
 		s.Assigned.set(r.Queue, r.Node, r.Slots)
 	}
-	return s, nil
+	return s, reports, pg.Select(ctx, tx, &reports, readReports)
 }
 
 // Read returns the state and what the nodes report, at one moment.
@@ -86,10 +86,7 @@ func Read(ctx context.Context, db *store.DB) (s State, reports []Report, err err
 		return s, nil, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if s, err = read(ctx, tx); err == nil {
-		err = pg.Select(ctx, tx, &reports, readReports)
-	}
-	if err != nil {
+	if s, reports, err = read(ctx, tx); err != nil {
 		return s, nil, fmt.Errorf("reading how the workers are scaled: %w", err)
 	}
 	return s, reports, nil
@@ -116,7 +113,7 @@ WHERE queue = $1 AND revision = $2 AND (assigned <> revision OR managed <> (desi
 
 // Assign lets decide say how many slots each node runs of the queues that have a desired number, and writes what
 // differs, under the leader's lease. It reports whether anything changed. ErrNotLeader: the lease has another term.
-func Assign(ctx context.Context, db *store.DB, lease store.Lease, decide func(State) Slots) (changed bool, err error) {
+func Assign(ctx context.Context, db *store.DB, lease store.Lease, decide func(State, []Report) Slots) (changed bool, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		changed = false
 		if err := store.HoldLease(ctx, tx, lease); err != nil {
@@ -128,12 +125,12 @@ func Assign(ctx context.Context, db *store.DB, lease store.Lease, decide func(St
 		if _, err := pg.Exec(ctx, tx, forgetNodes); err != nil {
 			return err
 		}
-		s, err := read(ctx, tx)
+		s, reports, err := read(ctx, tx)
 		if err != nil {
 			return err
 		}
 		failpoint.Hit("scaler.read")
-		if changed, err = s.write(ctx, tx, decide(s)); err != nil || !changed {
+		if changed, err = s.write(ctx, tx, decide(s, reports)); err != nil || !changed {
 			return err
 		}
 		failpoint.Hit("scaler.assigned")

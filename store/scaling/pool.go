@@ -234,6 +234,13 @@ func Events(ctx context.Context, db *store.DB, queue string, limit int) ([]Event
 	return pg.List[Event](ctx, db, "reading the scale events of "+queue, listEvents, queue, limit)
 }
 
+var lastChanges = pg.SQL(`SELECT at, queue, node, before, after, by, reason FROM scale_event WHERE node = '' ORDER BY id DESC LIMIT $1`)
+
+// LastChanges reads the last changes of what is desired of any queue, the newest first.
+func LastChanges(ctx context.Context, db *store.DB, limit int) ([]Event, error) {
+	return pg.List[Event](ctx, db, "reading the last changes of slots", lastChanges, limit)
+}
+
 var desiredChanges = pg.SQL(`SELECT at, queue, node, before, after, by, reason FROM scale_event WHERE queue = $1 AND node = '' ORDER BY id`)
 
 // DesiredChanges reads the changes of the number that a queue's pool desires, the oldest first.

@@ -71,7 +71,7 @@ func all(id string) func(scaling.State) scaling.Slots {
 
 func assign(p *storetest.Env, l store.Lease, decide func(scaling.State) scaling.Slots) (changed bool) {
 	p.Helper()
-	changed, err := scaling.Assign(p.Context(), p.DB, l, decide)
+	changed, err := scaling.Assign(p.Context(), p.DB, l, func(s scaling.State, _ []scaling.Report) scaling.Slots { return decide(s) })
 	storetest.Must(p, err)
 	return changed
 }
@@ -145,7 +145,7 @@ func TestTwoLeadersNeverAssignAtOnce(t *testing.T) {
 	p.Expire("scaler")
 	deciding, next := make(chan struct{}), make(chan store.Lease, 1)
 	storetest.Concurrently(t, func(ctx context.Context) error {
-		_, err := scaling.Assign(ctx, p.DB, old, func(s scaling.State) scaling.Slots {
+		_, err := scaling.Assign(ctx, p.DB, old, func(s scaling.State, _ []scaling.Report) scaling.Slots {
 			close(deciding)
 			p.AwaitLockWaiters(1) // the other waits for this one's commit
 			return all("one")(s)
@@ -161,7 +161,7 @@ func TestTwoLeadersNeverAssignAtOnce(t *testing.T) {
 		t.Errorf("the first has assigned %d slots, want 3", n)
 	}
 	scale(p, number(4), 0)
-	_, err := scaling.Assign(t.Context(), p.DB, old, all("one"))
+	_, err := scaling.Assign(t.Context(), p.DB, old, func(s scaling.State, _ []scaling.Report) scaling.Slots { return all("one")(s) })
 	storetest.IsError(t, err, store.ErrNotLeader)
 	if n := storetest.One[int](t, p.SQL(), `SELECT slots FROM worker_assignment`); n != 3 {
 		t.Errorf("a leader whose term is over has assigned %d slots", n)

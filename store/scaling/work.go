@@ -28,22 +28,40 @@ type Work struct {
 	Squares  float64 `db:"squares"`
 	Seconds  float64 `db:"seconds"`
 	Products float64 `db:"products"`
+	// Busy is for how many seconds slots have had batches in hand, those of now included. A node of the version before
+	// reports 0.
+	Busy float64 `db:"busy"`
+}
+
+// Since is what was done since another reading of the same term; Node to Held are those of w.
+func (w Work) Since(was Work) Work {
+	w.Acked -= was.Acked
+	w.Returned -= was.Returned
+	w.Retried -= was.Retried
+	w.Deferred -= was.Deferred
+	w.Batches -= was.Batches
+	w.Messages -= was.Messages
+	w.Squares -= was.Squares
+	w.Seconds -= was.Seconds
+	w.Products -= was.Products
+	w.Busy -= was.Busy
+	return w
 }
 
 var writeWork = pg.SQL(`
-INSERT INTO worker_work (node, term, queue, batch, held, acked, returned, retried, deferred, batches, messages, squares, seconds, products)
+INSERT INTO worker_work (node, term, queue, batch, held, acked, returned, retried, deferred, batches, messages, squares, seconds, products, busy)
 SELECT $1, $2, w.* FROM unnest($3::text[], $4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-    $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::float8[]) w
+    $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::float8[], $15::float8[]) w
 ON CONFLICT (node, queue) DO UPDATE SET term = excluded.term, batch = excluded.batch, held = excluded.held, acked = excluded.acked, returned = excluded.returned,
     retried = excluded.retried, deferred = excluded.deferred, batches = excluded.batches, messages = excluded.messages,
-    squares = excluded.squares, seconds = excluded.seconds, products = excluded.products, at = clock_timestamp()`)
+    squares = excluded.squares, seconds = excluded.seconds, products = excluded.products, busy = excluded.busy, at = clock_timestamp()`)
 
 // Did records what a node's slots have done.
 func Did(ctx context.Context, db *store.DB, n Node, works []Work) error {
-	c, sums := pg.NewColumns(7, len(works)), make([]pq.Float64Array, 5)
+	c, sums := pg.NewColumns(7, len(works)), make([]pq.Float64Array, 6)
 	for _, w := range works {
 		c.Add(w.Queue, w.Batch, w.Held, w.Acked, w.Returned, w.Retried, w.Deferred)
-		for i, sum := range []float64{w.Batches, w.Messages, w.Squares, w.Seconds, w.Products} {
+		for i, sum := range []float64{w.Batches, w.Messages, w.Squares, w.Seconds, w.Products, w.Busy} {
 			sums[i] = append(sums[i], sum)
 		}
 	}
@@ -55,7 +73,7 @@ func Did(ctx context.Context, db *store.DB, n Node, works []Work) error {
 }
 
 var readWork = pg.SQL(`
-SELECT w.node, w.queue, w.term, w.batch, w.held, w.acked, w.returned, w.retried, w.deferred, w.batches, w.messages, w.squares, w.seconds, w.products
+SELECT w.node, w.queue, w.term, w.batch, w.held, w.acked, w.returned, w.retried, w.deferred, w.batches, w.messages, w.squares, w.seconds, w.products, w.busy
 FROM worker_work w JOIN worker_node n ON n.id = w.node AND n.term = w.term WHERE ` + alive + ` ORDER BY w.queue, w.node`)
 
 var databaseRoom = pg.SQL(`

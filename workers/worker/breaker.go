@@ -89,7 +89,7 @@ func (b *Breakers) Call(ctx context.Context, dependency, key string, call func()
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	if away, is := asUnavailable(err); is {
-		return b.trip(settling, db, key, probe, unavailability{mark{err, ErrUnavailable}, dependency, away.wait})
+		return b.trip(settling, db, key, probe, unavailability{mark: mark{err, ErrUnavailable}, dependency: dependency, wait: away.wait})
 	}
 	if probe != 0 && ctx.Err() == nil && failures.ResetCircuit(settling, db, dependency, probe) == nil {
 		b.mark(dependency, false)
@@ -122,12 +122,12 @@ func (b *Breakers) trip(ctx context.Context, db *store.DB, key string, probe int
 	if backoff == (failures.CircuitBackoff{}) {
 		backoff = DefaultCircuitBackoff
 	}
-	wait, err := failures.TripCircuit(ctx, db, away.dependency, key, probe, away.Error(), away.wait, backoff)
+	wait, lone, err := failures.TripCircuit(ctx, db, away.dependency, key, probe, away.Error(), away.wait, backoff)
 	if err != nil {
 		return fmt.Errorf("%w; %w", away, err)
 	}
 	b.mark(away.dependency, true)
-	away.wait = wait
+	away.wait, away.lone = wait, lone
 	return away
 }
 

@@ -133,15 +133,21 @@ func TestAServerErrorOfOneMessageAlone(t *testing.T) {
 	supplier.refused.Store(sales[0].ID.String(), true)
 	h.Publish(sales[0])
 	r := h.RunWorker(calling(map[string]*potter{"potter": supplier}), 1)
-	h.Eventually("it has probed some times", func() bool {
-		return storetest.Value[int](t, h.URL, `SELECT coalesce(max(probes), 0) FROM dependency`) > 3
-	})
+	probed := func(times int) {
+		t.Helper()
+		h.Eventually("it has probed", func() bool {
+			return storetest.Value[int](t, h.URL, `SELECT coalesce(max(probes), 0) FROM dependency`) >= times
+		})
+	}
+	probed(1)
 	storetest.Exec(t, h.URL, `UPDATE dependency SET probe_since = probe_since - interval '1 hour'`)
+	probed(3)
 	circuits, err := failures.OpenCircuits(t.Context(), h.DB)
 	h.Must(err)
 	if len(circuits) != 1 || !circuits[0].Lone || circuits[0].ProbeKey == "" || r.Messages("dead")+r.Messages("retried") != 0 {
 		t.Errorf("want a circuit that one call alone probes, and no try lost, got %+v, %d dead, %d retried", circuits, r.Messages("dead"), r.Messages("retried"))
 	}
+	h.Eventually("the log tells of it", func() bool { return r.Logs.Has("the message may be at fault") })
 	h.Publish(sales[1])
 	h.wantEffects(1)
 	h.Eventually("the other is dead", func() bool { return h.Depth(topology.DeadQueueName("echo")) == 1 })

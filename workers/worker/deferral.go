@@ -33,6 +33,7 @@ const (
 
 const (
 	logDeferred    = "a message waits for a dependency"
+	logLone        = "nothing but one message waits for a dependency, and it fails on it: the message may be at fault"
 	logAllDeferred = "all messages taken wait for dependencies; pausing"
 )
 
@@ -51,6 +52,9 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
 	s.Log.Info(logDeferred, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)
+	if away.lone && s.lone.Due() {
+		s.Log.Warn(logLone, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "error", away)
+	}
 	return nil
 }
 

@@ -52,7 +52,7 @@ var ErrCircuitOpen = errors.New("circuit open")
 // takes the first retry delay that is at least after, or the longest. The error
 // opens the dependency's circuit.
 func Unavailable(dependency string, err error, after time.Duration) error {
-	return unavailability{mark{err, ErrUnavailable}, dependency, after}
+	return unavailability{mark: mark{err, ErrUnavailable}, dependency: dependency, wait: after}
 }
 
 // unavailability is a dependency that is away, for at least wait.
@@ -60,6 +60,7 @@ type unavailability struct {
 	mark
 	dependency string
 	wait       time.Duration
+	lone       bool // the call that failed has probed the circuit alone for long: it may be at fault
 }
 
 // asUnavailable finds a dependency's fault in an error. Other errors that are

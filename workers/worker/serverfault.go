@@ -10,7 +10,8 @@ import "sync"
 // again.
 //
 // A message that is alone cannot be told from the dependency's trouble. It waits, and loses no attempt; after some
-// probes with it alone any other message goes first (store/failures/circuit.go), and doctor and a metric tell of it.
+// probes with it alone any other message goes first (store/failures/circuit.go), and doctor, a metric and the log tell
+// of it.
 
 // mostFailed bounds the messages that are remembered of a dependency.
 const mostFailed = 10_000

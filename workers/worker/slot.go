@@ -24,6 +24,7 @@ type slot struct {
 	deferred deferrals    // of the batch in hand: see deferral.go
 	pauses   *backoff     // while all messages are deferred
 	deferral clock.Seldom // how often that is logged
+	lone     clock.Seldom // how often a message that alone waits for a dependency is logged
 
 	isolating clock.Seldom // how often suspect messages are logged: see isolation.go
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -87,6 +88,56 @@ func TestSlotsComeAndGoUnderLoad(t *testing.T) {
 	free.Store(true)
 	h.awaitSlots(r, 3)
 	h.wantOnce(came, n)
+}
+
+// The throughput of a worker whose handler waits 20 ms for each message grows with its slots: it is at least 0.9 of
+// what as many single ones would do. The test runs alone in its package: it measures.
+func TestThroughputGrowsWithSlots(t *testing.T) {
+	const batch, batches, tries = 5, 30, 3 // batches that each slot handles in a measurement
+	slots := 32
+	if testing.Short() || localtest.Slowness() > 4 { // 32 of them keep a core busy
+		slots = 8
+	}
+	w := worker.New("waiting", worker.Batch(batch, 4*batch), worker.On(func(ctx context.Context, _ *worker.Tx, _ event.Of[event.SaleCompleted]) error {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+		return nil
+	}))
+	h := newEnv(t, w)
+	h.Publish(sales(t, tries*(slots+1)*batch*(batches+2)+slots*4*batch)...)
+	r := &worker.Runner{Worker: w, DB: storetest.Open(h, h.URL, slots+1), Broker: h.Broker, Node: "test"}
+	r.Scale(1, 1)
+	h.Start("worker "+w.Name(), func(ctx context.Context, p *workertest.Part) error {
+		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
+		return r.Run(ctx)
+	})
+	reached := func(acked int64) (int64, time.Time) {
+		var done worker.Work
+		h.Eventually(fmt.Sprintf("%d messages are handled", acked), func() bool {
+			done, _ = r.Work()
+			return done.Acked >= acked
+		})
+		return done.Acked, time.Now()
+	}
+	rate := func(slots int) float64 {
+		h.awaitSlots(r, slots)
+		done, _ := r.Work()
+		from, began := reached(done.Acked + int64(slots*batch))
+		to, ended := reached(from + int64(slots*batch*batches))
+		return float64(to-from) / ended.Sub(began).Seconds()
+	}
+	best := 0.0
+	for range tries { // a machine that is busy for a moment takes more from many slots than from one
+		one, many := rate(1), rate(slots)
+		share := many / (one * float64(slots))
+		t.Logf("1 slot handles %.1f messages a second, %d slots %.1f: %.2f of as many single ones", one, slots, many, share)
+		if best = max(best, share); best >= 0.9 {
+			return
+		}
+	}
+	t.Errorf("%d slots handle %.2f of what as many single ones would, want 0.9", slots, best)
 }
 
 // sink is a worker that notes what comes to it, and a queue for it of n messages.

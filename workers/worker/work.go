@@ -15,8 +15,10 @@ type Work struct {
 	Returned int64 // of them, messages that had come out of a retry queue
 	Retried  int64 // of them, messages that failed and were sent to a retry queue
 	Deferred int64 // of them, messages that were sent there because their dependency was away
-	// Batches fits what batches took; its Seconds are also the time that slots were busy.
+	// Batches fits what acknowledged batches took.
 	Batches curve.Curve
+	// Busy is for how many seconds slots have had batches in hand, added up, those of now included.
+	Busy float64
 }
 
 // works counts what the slots of a runner do.
@@ -24,6 +26,9 @@ type works struct {
 	mu        sync.Mutex
 	done      Work
 	handling  int         // messages
+	batches   int         // in hand
+	began     float64     // when these began, added up: seconds since since
+	since     time.Time   // the first batch
 	recent    curve.Curve // of batches; older ones have less weight
 	consumers map[*rabbitmq.Consumer]struct{}
 }
@@ -45,12 +50,19 @@ func (w *works) opened(c *rabbitmq.Consumer) (closed func()) {
 
 // begun counts a batch that is in hand; ended tells whether it was acknowledged.
 func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
-	n := len(batch)
-	w.add(n, nil)
-	began := time.Now()
+	n, began := len(batch), time.Now()
+	w.mu.Lock()
+	if w.since.IsZero() {
+		w.since = began
+	}
+	at := began.Sub(w.since).Seconds()
+	w.began, w.batches, w.handling = w.began+at, w.batches+1, w.handling+n
+	w.mu.Unlock()
 	return func(acked bool) {
 		seconds := time.Since(began).Seconds()
-		w.add(-n, func(done *Work) {
+		w.count(func(done *Work) {
+			w.began, w.batches, w.handling = w.began-at, w.batches-1, w.handling-n
+			done.Busy += seconds
 			if !acked {
 				return
 			}
@@ -77,17 +89,14 @@ func (w *works) rate(batch int) float64 {
 	return w.recent.Rate(batch)
 }
 
-func (w *works) retried() { w.add(0, func(done *Work) { done.Retried++ }) }
+func (w *works) retried() { w.count(func(done *Work) { done.Retried++ }) }
 
-func (w *works) deferred() { w.add(0, func(done *Work) { done.Deferred++ }) }
+func (w *works) deferred() { w.count(func(done *Work) { done.Deferred++ }) }
 
-func (w *works) add(handling int, count func(*Work)) {
+func (w *works) count(count func(*Work)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.handling += handling
-	if count != nil {
-		count(&w.done)
-	}
+	count(&w.done)
 }
 
 // Work reads what was done, and how many messages the slots hold now: prefetched or in a batch.
@@ -98,5 +107,9 @@ func (r *Runner) Work() (done Work, held int) {
 	for c := range r.works.consumers {
 		held += c.Waiting()
 	}
-	return r.works.done, held
+	done = r.works.done
+	if n := r.works.batches; n > 0 {
+		done.Busy += float64(n)*time.Since(r.works.since).Seconds() - r.works.began
+	}
+	return done, held
 }

@@ -3,8 +3,10 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
@@ -65,6 +67,36 @@ func TestWorkCountsDeferrals(t *testing.T) {
 	done = h.awaitWork(r, n+done.Deferred)
 	if done.Acked != n+done.Deferred || done.Returned != done.Deferred || done.Retried != 0 {
 		t.Errorf("the work is %+v, want as many returned as deferred, acked %d more, and none retried", done, n)
+	}
+}
+
+// A slot is busy while it has a batch in hand, also before the batch has ended, and its time is counted once.
+func TestWorkCountsBatchesInHand(t *testing.T) {
+	t.Parallel()
+	const hold = 50 * time.Millisecond
+	release := make(chan struct{})
+	w := echoing(&tries{}, func(ctx context.Context, _ []event.Any) error {
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, worker.Batch(1, 1))
+	h := newEnv(t, w)
+	h.Publish(sales(t, 2)...)
+	began := time.Now()
+	r, _ := h.scaled(w, 2)
+	busy := func() float64 { done, _ := r.Work(); return done.Busy }
+	h.Eventually("both slots have been busy for some time", func() bool { return r.Activity().Busy == 2 && busy() >= 2*hold.Seconds() })
+	if done, _ := r.Work(); done.Acked != 0 || done.Batches.Seconds != 0 || done.Busy > 2*time.Since(began).Seconds() {
+		t.Errorf("before a batch has ended the work is %+v", done)
+	}
+	before := busy()
+	close(release)
+	done := h.awaitWork(r, 2)
+	if done.Busy < before || done.Busy != busy() || math.Abs(done.Busy-done.Batches.Seconds) > 1e-6 {
+		t.Errorf("once they have ended it is %+v, busy %v before and %v now", done, before, busy())
 	}
 }
 

@@ -31,7 +31,10 @@ func newFeed(p Policy, desired int) *feed { return &feed{p: p, at: start, desire
 // step has messages come and leave in an Interval, and leaves depth.
 func (f *feed) step(s Sample) Decision {
 	f.at = f.at.Add(Interval)
-	s.At, s.Desired, s.Curve = f.at, f.desired, ten()
+	s.At, s.Desired = f.at, f.desired
+	if s.Curve == (Curve{}) {
+		s.Curve = ten()
+	}
 	if s.Running == 0 {
 		s.Running = f.desired
 	}
@@ -216,6 +219,42 @@ func TestAStepThatBringsSomethingIsKept(t *testing.T) {
 	}
 	if d.Desired != 16 || d.Hold != NoHold || d.Gain < 0.9 {
 		t.Errorf("want 16 and a gain of 1, got %+v", d)
+	}
+}
+
+// Batches that take longer than an interval acknowledge nothing in most of them. A step that brings what it should is
+// kept all the same, and one that brings nothing is taken back.
+func TestStepsWithLongBatches(t *testing.T) {
+	t.Parallel()
+	const batch, seconds = 100, 12
+	for name, c := range map[string]struct {
+		shared bool // the slots share what one can do
+		most   int
+		least  int
+	}{"each its own": {false, 8, 8}, "shared": {true, 1, 1}} {
+		f := newFeed(Policy{Min: 1, Max: 8, Batch: batch}, 1)
+		done := make([]float64, 8) // of each slot's batch
+		d := Decision{}
+		peak := 0
+		for range 360 {
+			s := Sample{Depth: 1000000, Running: f.desired, Busy: time.Duration(f.desired) * Interval}
+			speed := 1.0
+			if c.shared {
+				speed /= float64(f.desired)
+			}
+			s.Curve.Add(batch, seconds/speed)
+			for i := range f.desired {
+				if done[i] += speed * Interval.Seconds() / seconds; done[i] >= 1 {
+					done[i]--
+					s.Acked += batch
+				}
+			}
+			d = f.step(s)
+			peak = max(peak, d.Desired)
+		}
+		if d.Desired < c.least || peak > 8 || c.shared && (d.Desired > c.most || d.Hold != DownstreamSaturated) || !c.shared && d.Hold != NoHold {
+			t.Errorf("%s: want %d to %d slots, got %+v", name, c.least, c.most, d)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ type Sample struct {
 	Retried  int           // of the acked: sent to a retry queue
 	Desired  int           // slots as the pool stands
 	Running  int           // slots that consume
-	Busy     time.Duration // time that slots spent on batches, added up
+	Busy     time.Duration // time that slots had batches in hand, added up; also those that have not ended
 	Curve    Curve         // of the worker's batches
 
 	Away        bool // a circuit breaker of the worker is open

@@ -198,13 +198,13 @@ func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state s
 			}
 			continue
 		}
-		s.Acked += int(w.Acked - was.Acked)
-		s.Returned += int(w.Returned - was.Returned)
-		s.Retried += int(w.Retried - was.Retried)
-		s.Away = s.Away || w.Deferred > was.Deferred
-		s.Busy += time.Duration((w.Seconds - was.Seconds) * float64(time.Second))
-		batches.Merge(CurveOf(scaling.Work{Batches: w.Batches - was.Batches, Messages: w.Messages - was.Messages, Squares: w.Squares - was.Squares,
-			Seconds: w.Seconds - was.Seconds, Products: w.Products - was.Products}))
+		did := w.Since(was)
+		s.Acked += int(did.Acked)
+		s.Returned += int(did.Returned)
+		s.Retried += int(did.Retried)
+		s.Away = s.Away || did.Deferred > 0
+		s.Busy += time.Duration(max(did.Busy, did.Seconds) * float64(time.Second))
+		batches.Merge(CurveOf(did))
 	}
 	if batches.Weight > 0 {
 		q.curve.Scale(math.Exp(-s.At.Sub(q.read).Seconds() / curveMemory.Seconds()))

@@ -113,6 +113,91 @@ func TestDecisionsKeepTheLimits(t *testing.T) {
 	}
 }
 
+// Moves keep the limits, move one slot each, and end, with what Decide adds to the room that they make. Then no node
+// has two slots more of a queue than another that could take one, and Decide keeps what they made.
+func TestSharesComeToAnEnd(t *testing.T) {
+	t.Parallel()
+	anyQueue := func(string) bool { return true }
+	moved := 0
+	for seed := range uint64(5_000) {
+		s := random(rand.New(rand.NewPCG(seed, 2)))
+		for looks := 0; ; looks++ {
+			decided := scaler.Decide(s)
+			if wrong := violations(s, decided); len(wrong) > 0 || looks > 100 {
+				t.Fatalf("seed %d, look %d: %s\nfrom %v\nto %v", seed, looks, strings.Join(wrong, "; "), s.Assigned, decided)
+			}
+			before, sums, rests := fmt.Sprint(decided), fmt.Sprint(sumsOf(decided)), fmt.Sprint(decided) == fmt.Sprint(s.Assigned)
+			shares := scaler.Share(s, decided, anyQueue)
+			wrong := slices.DeleteFunc(violations(s, decided), func(w string) bool { return !strings.Contains(w, "room for") && !strings.Contains(w, " slots on ") })
+			if len(wrong) > 0 || fmt.Sprint(sumsOf(decided)) != sums || shares != (fmt.Sprint(decided) != before) {
+				t.Fatalf("seed %d, look %d: %s\nfrom %s\nto %v", seed, looks, strings.Join(wrong, "; "), before, decided)
+			}
+			s.Assigned = decided
+			for i := range s.Pools {
+				s.Pools[i].Managed = s.Pools[i].Desired != nil
+			}
+			if shares {
+				moved++
+			} else if rests {
+				break
+			}
+		}
+		for _, p := range s.Pools {
+			for _, from := range s.Nodes {
+				for _, to := range s.Nodes {
+					has := s.Assigned[p.Queue][to.ID]
+					if p.Desired != nil && mayRun(to, p) && left(s, to, s.Assigned) > 0 && (p.MaxPerNode == nil || has < *p.MaxPerNode) && s.Assigned[p.Queue][from.ID] > has+1 {
+						t.Fatalf("seed %d: %s has %d slots on %s and %d on %s:\n%+v", seed, p.Queue, s.Assigned[p.Queue][from.ID], from.ID, has, to.ID, s)
+					}
+				}
+			}
+		}
+	}
+	if moved < 150 {
+		t.Errorf("only %d slots moved", moved)
+	}
+}
+
+func sumsOf(s scaling.Slots) map[string]int {
+	sums := map[string]int{}
+	for queue := range s {
+		sums[queue] = s.Of(queue)
+	}
+	return sums
+}
+
+// A node that joins gets its share of many queues that have one slot each, too, and nothing moves that gains nothing.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	one, five := 1, 5
+	queues := []string{"a", "b", "c", "d"}
+	flags := []int64{1, 1, 1, 1}
+	node := func(id string) scaling.Node {
+		return scaling.Node{ID: id, Alive: true, Capacity: 20, Queues: queues, FlagSlots: flags}
+	}
+	for want, s := range map[string]scaling.State{
+		"map[a:map[n:3 o:2]]": {
+			Pools: []scaling.Pool{{Queue: "a", Desired: &five, Managed: true}}, Assigned: scaling.Slots{"a": {"n": 5}},
+		},
+		"map[a:map[o:1] b:map[o:1] c:map[n:1] d:map[n:1]]": {
+			Pools:    []scaling.Pool{{Queue: "a", Desired: &one, Managed: true}, {Queue: "b", Desired: &one, Managed: true}, {Queue: "c", Desired: &one, Managed: true}, {Queue: "d", Desired: &one, Managed: true}},
+			Assigned: scaling.Slots{"a": {"n": 1}, "b": {"n": 1}, "c": {"n": 1}, "d": {"n": 1}},
+		},
+	} {
+		s.Nodes = []scaling.Node{node("n"), node("o")}
+		decided := scaler.Decide(s)
+		for scaler.Share(s, decided, func(string) bool { return true }) {
+			continue
+		}
+		if got := fmt.Sprint(decided); got != want {
+			t.Errorf("it becomes %s, want %s", got, want)
+		}
+		if scaler.Share(s, scaler.Decide(s), func(string) bool { return false }) {
+			t.Error("a queue that does not rest is moved")
+		}
+	}
+}
+
 func violations(s scaling.State, decided scaling.Slots) (wrong []string) {
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	for _, n := range s.Nodes {

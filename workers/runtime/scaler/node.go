@@ -43,6 +43,8 @@ type Node struct {
 	// decisions; nil: time.Now.
 	Interval time.Duration
 	Now      func() time.Time
+	// Rest is how long a queue rests before the leader moves one of its slots to a node with fewer; 0: 10 s.
+	Rest time.Duration
 	// Ready, if set, is called once, when all slots that the node is to run at first do.
 	Ready func()
 
@@ -112,8 +114,12 @@ func (n *Node) lead(ctx context.Context, lease store.Lease) error {
 		(&auto{node: n, queues: map[string]*autoQueue{}}).run(ctx, lease)
 	}()
 	defer func() { cancel(); <-decided }()
+	shares := newSharer(cmp.Or(n.Rest, shareRest))
+	decide := func(s scaling.State, reports []scaling.Report) scaling.Slots {
+		return shares.decide(time.Now(), s, reports)
+	}
 	for ctx.Err() == nil {
-		if _, err := scaling.Assign(ctx, n.DB, lease, Decide); err != nil && !errors.Is(err, store.ErrRetryable) {
+		if _, err := scaling.Assign(ctx, n.DB, lease, decide); err != nil && !errors.Is(err, store.ErrRetryable) {
 			return err
 		}
 		timer := time.NewTimer(poll)
@@ -198,7 +204,7 @@ func (n *Node) sayWork(ctx context.Context) error {
 		works[i] = scaling.Work{Queue: r.Worker.Name(), Batch: r.Worker.FullBatch(), Held: held,
 			Acked: done.Acked, Returned: done.Returned, Retried: done.Retried, Deferred: done.Deferred,
 			Batches: done.Batches.Weight, Messages: done.Batches.Size, Squares: done.Batches.SizeSq,
-			Seconds: done.Batches.Seconds, Products: done.Batches.Product}
+			Seconds: done.Batches.Seconds, Products: done.Batches.Product, Busy: done.Busy}
 	}
 	news := slices.DeleteFunc(slices.Clone(works), func(w scaling.Work) bool { return slices.Contains(n.did, w) })
 	if len(news) == 0 {

@@ -21,6 +21,7 @@ type fleet struct {
 	// Of decisions for pools in mode auto; zero: as in earnest.
 	interval time.Duration
 	now      func() time.Time
+	rest     time.Duration // before slots move; 0: as in earnest
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -57,7 +58,7 @@ func (f *fleet) join(id, url string) *member {
 	m.Part = f.Start("node "+id, func(ctx context.Context, p *workertest.Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: []*worker.Runner{r}, Log: p.Logs.Logger(),
-			Broker: f.Broker, Metrics: scaler.NewMetrics(p.Metrics), Interval: f.interval, Now: f.now,
+			Broker: f.Broker, Metrics: scaler.NewMetrics(p.Metrics), Interval: f.interval, Now: f.now, Rest: f.rest,
 			Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 10}}
 		n.Attach()
 		left := make(chan error, 1)
@@ -118,6 +119,44 @@ func TestSlotsFollowWhatIsDesired(t *testing.T) {
 		if again := m.Messages("duplicate"); again != 0 {
 			t.Errorf("node %s was sent %d messages that were handled already", m.id, again)
 		}
+	}
+}
+
+// A node that joins gets its share, one slot after the other, while messages flow; then nothing moves any more. Every
+// event has its effect once.
+func TestANodeThatJoinsGetsItsShare(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	f := newFleet(t)
+	f.rest = 300 * time.Millisecond
+	one := f.join("one", f.URL)
+	f.scale(7)
+	f.Eventually("7 slots run", func() bool { return one.slots() == 7 })
+	f.Publish(workertest.Sales(t, n)...)
+	two := f.join("two", f.URL)
+	f.Eventually("the new node has its share", func() bool { return one.slots() == 4 && two.slots() == 3 })
+	changes := func() []scaling.Event {
+		return storetest.MustGet(scaling.Events(t.Context(), f.DB, "echo", 100))(t)
+	}
+	moves := 0
+	for _, e := range changes() {
+		if e.Node == "two" {
+			if moves++; *e.After != *e.Before+1 {
+				t.Errorf("%d slots move at once", *e.After-*e.Before)
+			}
+		}
+	}
+	if moves != 3 {
+		t.Errorf("there were %d moves to the new node, want 3", moves)
+	}
+	f.Eventually("all have had their effect", func() bool { all, _ := f.effects(); return all >= n })
+	two.End() // its slots go back at once
+	f.Eventually("7 slots run on the first", func() bool { return one.slots() == 7 })
+	if all, doubled := f.effects(); all != n || doubled != 0 {
+		t.Errorf("%d effects, %d of them doubled, want %d once each", all, doubled, n)
+	}
+	if again := one.Messages("duplicate"); again != 0 {
+		t.Errorf("the first node was sent %d messages that were handled already", again)
 	}
 }
 
