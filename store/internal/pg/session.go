@@ -43,7 +43,8 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	if cfg.URL == "" {
 		return "", "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
 	}
-	u, err := url.Parse(withPorts(cfg.URL))
+	rest, hosts, ports := takeHosts(cfg.URL)
+	u, err := url.Parse(rest)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		return "", "", fmt.Errorf("%w: the database URL must read postgres://user:password@host:port/database", ErrConfiguration)
 	}
@@ -56,6 +57,10 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	if q.Has("sslrootcert") {
 		set("sslmode", "require") // which verifies by that certificate
 	}
+	if len(hosts) > 0 {
+		q.Set("host", strings.Join(hosts, ","))
+		q.Set("port", strings.Join(ports, ","))
+	}
 	set("sslmode", defaultSSLMode(cmp.Or(q.Get("hostaddr"), u.Host, q.Get("host"), "localhost")))
 	set("application_name", cmp.Or(cfg.Name, "composerp"))
 	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
@@ -65,7 +70,6 @@ func dataSource(cfg Config) (source, settings string, err error) {
 			fmt.Fprintf(&statements, "SET %s = %s;", s.name, pq.QuoteLiteral(s.value))
 		}
 	}
-	spreadHosts(u, q)
 	u.RawQuery = q.Encode()
 	return u.String(), statements.String(), nil
 }
@@ -75,38 +79,21 @@ const defaultPort = "5432"
 // severalHosts finds the hosts of a URL that names several.
 var severalHosts = regexp.MustCompile(`^(postgres(?:ql)?://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)((?s:[/?#].*)?)$`)
 
-// withPorts gives each of a URL's hosts a port where there are several: net/url reads no URL in which the last has none
-// and another has.
-func withPorts(databaseURL string) string {
+// takeHosts takes the hosts out of a URL that names several: net/url reads no URL in which the last has no port and
+// another has one, and the driver reads ports of several hosts from a parameter alone. Of one host it takes none.
+func takeHosts(databaseURL string) (rest string, hosts, ports []string) {
 	found := severalHosts.FindStringSubmatch(databaseURL)
 	if found == nil {
-		return databaseURL
+		return databaseURL, nil, nil
 	}
-	hosts := strings.Split(found[2], ",")
-	for i, host := range hosts {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			hosts[i] = host + ":" + defaultPort
-		}
-	}
-	return found[1] + strings.Join(hosts, ",") + found[3]
-}
-
-// spreadHosts turns host1:port1,host2:port2 into parameters: the driver reads no ports of several hosts elsewhere.
-func spreadHosts(u *url.URL, q url.Values) {
-	if !strings.Contains(u.Host, ",") {
-		return
-	}
-	var hosts, ports []string
-	for at := range strings.SplitSeq(u.Host, ",") {
+	for at := range strings.SplitSeq(found[2], ",") {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil {
-			host, port = strings.Trim(at, "[]"), defaultPort
+			host = strings.Trim(at, "[]")
 		}
-		hosts, ports = append(hosts, host), append(ports, port)
+		hosts, ports = append(hosts, host), append(ports, cmp.Or(port, defaultPort))
 	}
-	u.Host = ""
-	q.Set("host", strings.Join(hosts, ","))
-	q.Set("port", strings.Join(ports, ","))
+	return found[1] + found[3], hosts, ports
 }
 
 // defaultSSLMode is that of one host or several with commas between: TLS unless all are on this machine.
