@@ -64,7 +64,8 @@ func (h *environment) newHost() *host {
 	return o
 }
 
-// ends are the addresses of a cable: one of the networks of four that 198.18.0.0/15, which is for tests, has (RFC 2544).
+// ends are the addresses of a cable: one of the networks of four addresses in 198.18.0.0/15, which is for tests (RFC
+// 2544).
 func ends(number uint32) (ours, theirs netip.Addr) {
 	base := uint32(198)<<24 | uint32(18)<<16 | number%(1<<15)<<2
 	address := func(host uint32) netip.Addr {

@@ -36,7 +36,7 @@ func newTwins(t *testing.T) *twins {
 	return w
 }
 
-// twoHosts are the URL of two servers of which the one that takes writes is wanted, and the same with hosts and ports as
+// twoHosts are a URL that leads to the one of two servers that takes writes, and the same with hosts and ports as
 // parameters, which the driver alone reads too.
 func twoHosts(t *testing.T, first, second string) (both, parameters string) {
 	t.Helper()
@@ -89,8 +89,9 @@ func TestFailover(t *testing.T) {
 	w.rest(audit.Proven)
 }
 
-// TestFailoverLosesWhatAStandbyLacks promotes a standby that no commit has waited for and that lacks the last events and
-// effects. The runbook of a restore finds what the log still has and does it again; the senders publish the rest again.
+// TestFailoverLosesWhatAStandbyLacks promotes a standby that no commit has waited for and that lacks the last events
+// and effects. The runbook of a restore finds what the log still has and does it again; the senders publish the rest
+// again.
 func TestFailoverLosesWhatAStandbyLacks(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -150,8 +151,8 @@ func (w *twins) waiting(application string) bool {
 	return err == nil && n > 0
 }
 
-// cancelCommit begins a commit that waits for the standby and ends its context. The commit goes on waiting; its result
-// comes once the standby is back.
+// cancelCommit begins a commit that waits for the standby and ends its context. The commit goes on waiting; its
+// result comes once the standby is back.
 func (w *twins) cancelCommit() <-chan error {
 	w.Helper()
 	const name = "impatient"

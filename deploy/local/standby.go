@@ -27,8 +27,8 @@ func (p *postgres) copy(ctx context.Context, bin postgresBin, primary state) err
 		"--dbname", from.String(), "--write-recovery-conf", "--checkpoint", "fast", "--no-password")
 }
 
-// Demote restarts PostgreSQL as a standby without a primary: it answers, and takes no writes, until Promote makes it what
-// it was.
+// Demote restarts PostgreSQL as a standby without a primary: it answers, and takes no writes, until Promote makes it
+// what it was.
 func (s *Servers) Demote(ctx context.Context) error {
 	if err := s.Halt(ctx, PostgreSQL, syscall.SIGINT); err != nil {
 		return err

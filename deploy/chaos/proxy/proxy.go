@@ -1,5 +1,6 @@
 // Package proxy simulates a network that fails: a TCP proxy, on loopback unless told otherwise, between clients and one
-// server, that delays, holds, refuses and resets connections. It imports no other package of ours, so that every test may use it.
+// server, that delays, holds, refuses and resets connections. It imports no other package of ours, so that every test
+// may use it.
 //
 // What holds:
 //   - Bytes are late, or their connection ends. None is lost from the middle of a stream or out of order: TCP promises
@@ -68,7 +69,8 @@ func listen(address, target string) (*Proxy, error) {
 // Before starts a proxy to the server of a URL, and gives the URL that leads through it.
 func Before(server string) (p *Proxy, through string, err error) { return BeforeAt(loopback, server) }
 
-// BeforeAt is Before on another address of this machine: clients in another network namespace reach no loopback of ours.
+// BeforeAt is Before on another address of this machine: clients in another network namespace reach no loopback of
+// ours.
 func BeforeAt(address, server string) (p *Proxy, through string, err error) {
 	u, err := url.Parse(server)
 	if err != nil {
