@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -20,13 +21,20 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// host is a machine of its own as far as the network goes: a network namespace, whose one cable leads to the servers.
+// host is a machine of its own as far as the network goes: a network namespace, whose cables lead to the servers.
 type host struct {
 	*environment
 	namespace string
-	cable     string   // the end of the cable on the servers' side
-	env       []string // with URLs that lead over the cable
+	cables    []*cable
+	env       []string // with URLs that lead over the first cable
 	fleet     *fleet
+}
+
+// cable is one of a host's.
+type cable struct {
+	*host
+	device string // its end on the servers' side
+	ours   string // the address of that end
 }
 
 // ip runs ip(8).
@@ -37,31 +45,54 @@ func ip(args ...string) error {
 	return nil
 }
 
-// newHost makes a host, and skips the test where that takes privileges that it does not have.
+// newHost makes a host with a cable, and skips the test where that takes privileges that it does not have.
 func (h *environment) newHost() *host {
 	h.Helper()
-	var random [4]byte
-	rand.Read(random[:])
-	number := binary.BigEndian.Uint32(random[:])
-	o := &host{environment: h, namespace: fmt.Sprintf("composerp-%08x", number), cable: fmt.Sprintf("cerp%08x", number)}
+	o := &host{environment: h, namespace: fmt.Sprintf("composerp-%08x", number())}
 	if err := ip("netns", "add", o.namespace); err != nil {
 		h.Skipf("NOT TESTED: nodes on several hosts; no network namespace can be made here, run as root: %v", err)
 	}
-	h.Cleanup(func() { _ = ip("netns", "delete", o.namespace) }) // and with it both ends of the cable
-	ours, theirs := ends(number)
-	for _, args := range [][]string{
-		{"link", "add", o.cable, "type", "veth", "peer", "name", "eth0", "netns", o.namespace},
-		{"address", "add", ours.String() + "/30", "dev", o.cable},
-		{"link", "set", o.cable, "up"},
-		{"-netns", o.namespace, "address", "add", theirs.String() + "/30", "dev", "eth0"},
-		{"-netns", o.namespace, "link", "set", "eth0", "up"},
-		{"-netns", o.namespace, "link", "set", "lo", "up"},
-	} {
-		storetest.Must(h, ip(args...))
-	}
-	o.env = append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0",
-		"COMPOSERP_DATABASE_URL="+h.reach(ours.String(), h.database), "COMPOSERP_AMQP_URL="+h.reach(ours.String(), h.broker.URLs[0]))
+	h.Cleanup(func() { _ = ip("netns", "delete", o.namespace) }) // and with it both ends of each cable
+	storetest.Must(h, ip("-netns", o.namespace, "link", "set", "lo", "up"))
+	o.plugIn()
+	o.env = o.variablesOver(o.cables[0].reach(h.database))
 	return o
+}
+
+func number() uint32 {
+	var random [4]byte
+	rand.Read(random[:])
+	return binary.BigEndian.Uint32(random[:])
+}
+
+// plugIn gives the host another cable. It knows its other end for good, as a host knows its router: what is silent there
+// is not unreachable.
+func (o *host) plugIn() *cable {
+	o.Helper()
+	n := number()
+	ours, theirs := ends(n)
+	c := &cable{host: o, device: fmt.Sprintf("cerp%08x", n), ours: ours.String()}
+	inside := fmt.Sprintf("eth%d", len(o.cables))
+	for _, args := range [][]string{
+		{"link", "add", c.device, "type", "veth", "peer", "name", inside, "netns", o.namespace},
+		{"address", "add", c.ours + "/30", "dev", c.device},
+		{"link", "set", c.device, "up"},
+		{"-netns", o.namespace, "address", "add", theirs.String() + "/30", "dev", inside},
+		{"-netns", o.namespace, "link", "set", inside, "up"},
+	} {
+		storetest.Must(o, ip(args...))
+	}
+	hardware, err := os.ReadFile("/sys/class/net/" + c.device + "/address")
+	storetest.Must(o, err)
+	storetest.Must(o, ip("-netns", o.namespace, "neighbour", "add", c.ours, "lladdr", strings.TrimSpace(string(hardware)), "dev", inside, "nud", "permanent"))
+	o.cables = append(o.cables, c)
+	return c
+}
+
+// variablesOver are the settings of a program on the host, whose database has this URL.
+func (o *host) variablesOver(database string) []string {
+	o.Helper()
+	return append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0", "COMPOSERP_DATABASE_URL="+database, "COMPOSERP_AMQP_URL="+o.cables[0].reach(o.broker.URLs[0]))
 }
 
 // ends are the addresses of a cable: one of the networks of four addresses in 198.18.0.0/15, which is for tests (RFC
@@ -74,27 +105,27 @@ func ends(number uint32) (ours, theirs netip.Addr) {
 	return address(1), address(2)
 }
 
-// reach gives the URL by which a server is reached over a cable.
-func (h *environment) reach(address, server string) string {
-	h.Helper()
-	p, through, err := proxy.BeforeAt(address, server)
-	storetest.Must(h, err)
-	h.Cleanup(p.Close)
+// reach gives the URL by which the host reaches a server over the cable.
+func (c *cable) reach(server string) string {
+	c.Helper()
+	p, through, err := proxy.BeforeAt(c.ours, server)
+	storetest.Must(c, err)
+	c.Cleanup(p.Close)
 	return through
 }
 
-// start runs a part of the fleet on the host.
-func (o *host) start(args ...string) {
+// pull pulls the cable: nothing gets through, and no connection is closed. putBack puts it back.
+func (c *cable) pull()    { c.Helper(); storetest.Must(c, ip("link", "set", c.device, "down")) }
+func (c *cable) putBack() { c.Helper(); storetest.Must(c, ip("link", "set", c.device, "up")) }
+
+// start runs a part of the fleet on the host, and returns when it has said what it says once it runs.
+func (o *host) start(says string, args ...string) {
 	o.Helper()
 	path, err := program()
 	storetest.Must(o, err)
-	o.fleet = o.environment.start("ip", o.env, "metrics at", append([]string{"netns", "exec", o.namespace, path}, args...)...)
+	o.fleet = o.environment.start("ip", o.env, says, append([]string{"netns", "exec", o.namespace, path}, args...)...)
 	o.fleet.isUp(o.T)
 }
-
-// unplug pulls the cable: nothing gets through, and no connection is closed. plug puts it back.
-func (o *host) unplug() { o.Helper(); storetest.Must(o, ip("link", "set", o.cable, "down")) }
-func (o *host) plug()   { o.Helper(); storetest.Must(o, ip("link", "set", o.cable, "up")) }
 
 // node is the id of the host's node.
 func (o *host) node() string {
@@ -113,7 +144,7 @@ func TestNodesOnSeveralHosts(t *testing.T) {
 	hosts := []*host{h.newHost(), h.newHost(), h.newHost()}
 	f := h.up()
 	for _, o := range hosts {
-		o.start("worker", "run", "ledger", "--max-slots", "8", "--labels", "zone=away")
+		o.start("metrics at", "worker", "run", "ledger", "--max-slots", "8", "--labels", "zone=away")
 	}
 	h.until("the hosts are nodes", func() bool {
 		return storetest.Value[int](h, h.database, `SELECT count(*) FROM worker_node WHERE labels @> ARRAY['zone=away'] AND lease_until > clock_timestamp()`) == len(hosts)
@@ -128,7 +159,7 @@ func TestNodesOnSeveralHosts(t *testing.T) {
 	h.sell(3000)
 	h.until("every slot has a batch in hand", func() bool { return h.sleeping() == 6 })
 	lost := hosts[1].node()
-	hosts[1].unplug()
+	hosts[1].cables[0].pull()
 	cut := time.Now()
 	storetest.Exec(t, h.database, `DROP TRIGGER slow ON movement`) // as soon as the batches in hand are done, or given up
 	h.until("the lost host's slots are taken over", func() bool { return h.slots(lost) == 0 && h.slots("") >= 6 })
@@ -139,7 +170,7 @@ func TestNodesOnSeveralHosts(t *testing.T) {
 	}
 	h.until("all has had its effect", func() bool { return h.soldOnce() == 3000 })
 	t.Logf("all has had its effect %s after the cut", time.Since(cut))
-	hosts[1].plug()
+	hosts[1].cables[0].putBack()
 	h.until("the host is back", func() bool {
 		return storetest.Value[bool](h, h.database, `SELECT EXISTS (SELECT FROM worker_node WHERE id = $1 AND lease_until > clock_timestamp())`, lost)
 	})

@@ -93,7 +93,7 @@ func (x *Examination) examineFollowers(s store.ServerState) {
 		x.warn("standby", "set synchronous_standby_names, and synchronous_commit = on (docs/howto/failover.md)",
 			"a standby follows the database and commits do not wait for it: a failover loses what it lacks")
 	case s.Followers > 0:
-		x.ok("standby", "%d follow the database, and commits wait as synchronous_standby_names says", s.Followers)
+		x.ok("standby", "commits wait as synchronous_standby_names says; standbys that follow: %d", s.Followers)
 	case s.Waits:
 		x.problem("standby", "start a standby that synchronous_standby_names names, or remove its name there and reload PostgreSQL",
 			"commits wait for a standby, and none follows the database: nothing goes on")

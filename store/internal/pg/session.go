@@ -4,15 +4,19 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 const connectTimeout = 10 * time.Second
@@ -112,23 +116,74 @@ func defaultSSLMode(hosts string) string {
 
 // sessionConnector gives each new connection its settings by a statement. PgBouncer refuses settings that a client
 // names when it connects.
+//
+// Of several hosts it tries the one first that answered last. Many callers wait for less time than a silent host takes
+// to count as away: with the driver's own order each of them would give up before it came to the next host.
 type sessionConnector struct {
-	*pq.Connector
+	hosts    []*pq.Connector
+	first    *atomic.Uint32 // counts on with each host that did not answer
 	settings string
 }
 
 func newConnector(source, settings string) (sessionConnector, error) {
-	connector, err := pq.NewConnector(source)
-	if err != nil {
-		return sessionConnector{}, err
+	c := sessionConnector{first: new(atomic.Uint32), settings: settings}
+	for _, one := range eachHost(source) {
+		connector, err := pq.NewConnector(one)
+		if err != nil {
+			return c, err
+		}
+		connector.Dialer(keepAliveDialer{})
+		c.hosts = append(c.hosts, connector)
 	}
-	connector.Dialer(keepAliveDialer{})
-	return sessionConnector{connector, settings}, nil
+	return c, nil
 }
+
+// eachHost is a data source for each host of one.
+func eachHost(source string) (each []string) {
+	u, err := url.Parse(source)
+	if err != nil {
+		return []string{source}
+	}
+	q := u.Query()
+	hosts, ports := strings.Split(q.Get("host"), ","), strings.Split(q.Get("port"), ",")
+	if len(hosts) < 2 || len(hosts) != len(ports) || q.Has("hostaddr") { // which the driver takes apart, or refuses
+		return []string{source}
+	}
+	for i := range hosts {
+		q.Set("host", hosts[i])
+		q.Set("port", ports[i])
+		u.RawQuery = q.Encode()
+		each = append(each, u.String())
+	}
+	return each
+}
+
+// Driver implements driver.Connector.
+func (c sessionConnector) Driver() driver.Driver { return c.hosts[0].Driver() }
 
 // Connect implements driver.Connector.
 func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
+	var failed []error
+	for range c.hosts {
+		at := c.first.Load()
+		conn, err := c.connect(ctx, c.hosts[at%uint32(len(c.hosts))])
+		if err == nil {
+			return conn, nil
+		}
+		failed = append(failed, err)
+		c.first.CompareAndSwap(at, at+1)
+		if ctx.Err() != nil {
+			break // the next call begins with the next host
+		}
+	}
+	if len(failed) == 1 {
+		return nil, failed[0]
+	}
+	return nil, wording.LineOf(errors.Join(failed...))
+}
+
+func (c sessionConnector) connect(ctx context.Context, host *pq.Connector) (driver.Conn, error) {
+	conn, err := host.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
