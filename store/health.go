@@ -20,6 +20,9 @@ type ServerState struct {
 	Commits        bool `db:"commits"`
 	// Standby means that the server follows another and takes no writes.
 	Standby bool `db:"standby"`
+	// Followers is how many standbys follow the server. Waits means that a commit waits until a standby has it, too.
+	Followers int  `db:"followers"`
+	Waits     bool `db:"waits"`
 }
 
 var serverState = pg.SQL(`
@@ -27,7 +30,8 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
        current_setting('max_connections')::int AS max_connections, current_setting('fsync')::bool AS fsync,
        current_setting('full_page_writes')::bool AS full_page_writes, current_setting('synchronous_commit') <> 'off' AS commits,
-       pg_is_in_recovery() AS standby`)
+       pg_is_in_recovery() AS standby, (SELECT count(*) FROM pg_stat_replication) AS followers,
+       current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') IN ('on', 'remote_apply') AS waits`)
 
 // InspectServer asks the server about itself. It needs no schema.
 func InspectServer(ctx context.Context, db *DB) (ServerState, error) {

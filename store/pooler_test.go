@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"crypto/rand"
+	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
@@ -103,6 +105,40 @@ func TestParametersOfTheURL(t *testing.T) {
 				t.Errorf("want a line with %s: %v", c.line, err)
 			}
 		})
+	}
+}
+
+// TestASilentHostIsPassedOver counts the connections to the first of two hosts, which takes them and says nothing: the
+// first of all, and none after that.
+func TestASilentHostIsPassedOver(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp4", "127.0.0.1:0")
+	storetest.Must(t, err)
+	defer silent.Close()
+	var taken atomic.Int32
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			taken.Add(1)
+		}
+	}()
+	u, err := url.Parse(storetest.URL(t))
+	storetest.Must(t, err)
+	u.Host = silent.Addr().String() + "," + u.Host
+	db, err := store.Open(t.Context(), store.Config{URL: storetest.WithParameter(u.String(), "connect_timeout", "3"), Connections: 4})
+	storetest.Must(t, err)
+	defer db.Close()
+	for range 4 {
+		tx, err := db.Begin(t.Context())
+		storetest.Must(t, err)
+		defer tx.Rollback()
+	}
+	if n := taken.Load(); n != 1 {
+		t.Errorf("the silent host was asked for %d connections, want 1", n)
 	}
 }
 

@@ -75,6 +75,7 @@ func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
 	if len(x.Findings) == wrong {
 		x.ok("durability", "PostgreSQL commits to the disk")
 	}
+	x.examineFollowers(s)
 	switch apart := s.Now.Sub(asked.Add(took / 2)).Abs(); {
 	case apart > clockProblem+took:
 		x.problem("clock", "set both clocks by NTP", "the clocks of this machine and of the database are %s apart", apart.Round(time.Second))
@@ -82,6 +83,20 @@ func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
 		x.warn("clock", "set both clocks by NTP", "the clocks of this machine and of the database are %s apart", apart.Round(100*time.Millisecond))
 	default:
 		x.ok("clock", "this machine's agrees with the database's")
+	}
+}
+
+// examineFollowers warns where a failover would lose what was acknowledged.
+func (x *Examination) examineFollowers(s store.ServerState) {
+	switch {
+	case s.Followers > 0 && !s.Waits:
+		x.warn("standby", "set synchronous_standby_names, and synchronous_commit = on (docs/howto/failover.md)",
+			"a standby follows the database and commits do not wait for it: a failover loses what it lacks")
+	case s.Followers > 0:
+		x.ok("standby", "commits wait as synchronous_standby_names says; standbys that follow: %d", s.Followers)
+	case s.Waits:
+		x.problem("standby", "start a standby that synchronous_standby_names names, or remove its name there and reload PostgreSQL",
+			"commits wait for a standby, and none follows the database: nothing goes on")
 	}
 }
 

@@ -109,14 +109,7 @@ func connectionsExhausted(ctx context.Context, env *environment, _ uint64) (heal
 // the driver begins every transaction with READ WRITE.
 func readOnly(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	err := env.servers.Demote(ctx)
-	return func(ctx context.Context) error {
-		var standby bool
-		if err := env.super.QueryRowContext(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil || !standby {
-			return err
-		}
-		_, err := env.super.ExecContext(ctx, `SELECT pg_promote()`)
-		return err
-	}, err
+	return env.servers.Promote, err
 }
 
 // openTransactionsURL opens sessions whose transactions may stay open.

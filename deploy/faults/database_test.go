@@ -78,20 +78,9 @@ func (p *pair) takeConnections() (heal func()) {
 // demote restarts the server as a standby: it answers queries and refuses writes until it is promoted.
 func (p *pair) demote() (heal func()) {
 	p.Helper()
-	p.must(p.servers.Halt(p.Context(), local.PostgreSQL, syscall.SIGINT))
-	data, uid, gid := p.dataDir()
-	file := filepath.Join(data, "standby.signal")
-	p.must(os.WriteFile(file, nil, 0o600))
-	p.must(os.Chown(file, uid, gid))
-	p.must(p.servers.Revive(p.Context(), local.PostgreSQL))
+	p.must(p.servers.Demote(p.Context()))
 	p.soon(limit, "a slot pauses", p.paused)
-	return func() {
-		p.exec(`SELECT pg_promote(true, 30)`)
-		p.soon(limit, "the database takes writes", func() bool {
-			var standby bool
-			return p.ask(&standby, `SELECT pg_is_in_recovery()`) && !standby
-		})
-	}
+	return func() { p.must(p.servers.Promote(p.Context())) }
 }
 
 // fillDisk puts the ledger's movements on a disk of their own and fills that. It takes the privilege to mount one.

@@ -47,24 +47,43 @@ func place(t *testing.T) string {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	dir := place(t)
-	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute)})
+	p := startPair(t)
+	p.environment = newEnvironment(t, endpoints{
+		// lock_timeout is half a second, and not ten.
+		fleetDatabase: p.servers.DatabaseURL + "&lock_timeout=500", fleetExchange: []string{p.servers.AMQPURL},
+		database: p.servers.DatabaseURL, exchange: []string{p.servers.AMQPURL}, management: p.servers.ManagementURL,
+	})
+	return p
+}
+
+// startPair starts the servers.
+func startPair(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{dir: place(t)}
+	p.servers = startServers(t, local.Config{Dir: p.dir})
+	p.super = superuser(t, p.servers)
+	return p
+}
+
+func startServers(t *testing.T, cfg local.Config) *local.Servers {
+	t.Helper()
+	cfg.Log, cfg.StartTimeout = slog.New(slog.DiscardHandler), localtest.Deadline(2*time.Minute)
+	servers, err := local.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { servers.Discard(context.Background()) })
+	return servers
+}
+
+func superuser(t *testing.T, servers *local.Servers) *sql.DB {
+	t.Helper()
 	super, err := servers.Superuser()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { super.Close() })
-	p := &pair{servers: servers, dir: dir, super: super}
-	p.environment = newEnvironment(t, endpoints{
-		// lock_timeout is half a second, and not ten.
-		fleetDatabase: servers.DatabaseURL + "&lock_timeout=500", fleetExchange: []string{servers.AMQPURL},
-		database: servers.DatabaseURL, exchange: []string{servers.AMQPURL}, management: servers.ManagementURL,
-	})
-	return p
+	return super
 }
 
 // exec does as the superuser.
@@ -131,21 +150,32 @@ func (p *pair) loseQueues() {
 		return err == nil && log.Unpublished == 0
 	})
 	p.halt()
-	p.must(p.servers.Halt(p.Context(), local.RabbitMQ, syscall.SIGKILL))
-	p.must(localtest.LoseBrokerData(p.dir))
-	p.must(p.servers.Revive(p.Context(), local.RabbitMQ))
-	p.apply()
+	p.emptyBroker()
 	p.run(p.fleet()...)
-	report := p.rest(audit.Findings)
-	for _, c := range report.Checks {
-		if c.Name == "handled" && (c.Wrong != lost || !strings.Contains(c.Findings[0].String(), "for ledger: neither handled nor dead")) {
-			p.Errorf("want the audit to name %d events that the ledger has not handled:\n%s", lost, report.Table())
-		}
-	}
+	p.wantUnhandled(p.rest(audit.Findings), lost)
 	p.republish()
 	p.rest(audit.Proven)
 	if n := p.unmoved(p.confirmed()); n != 0 {
 		p.Errorf("%d events have not moved stock", n)
+	}
+}
+
+// emptyBroker takes all that the broker has, and applies the topology to it.
+func (p *pair) emptyBroker() {
+	p.Helper()
+	p.must(p.servers.Halt(p.Context(), local.RabbitMQ, syscall.SIGKILL))
+	p.must(localtest.LoseBrokerData(p.dir))
+	p.must(p.servers.Revive(p.Context(), local.RabbitMQ))
+	p.apply()
+}
+
+// wantUnhandled holds a report to as many events that the ledger has not handled.
+func (p *pair) wantUnhandled(report audit.Report, lost int64) {
+	p.Helper()
+	for _, c := range report.Checks {
+		if c.Name == "handled" && (c.Wrong != lost || !strings.Contains(c.Findings[0].String(), "for ledger: neither handled nor dead")) {
+			p.Errorf("want the audit to name %d events that the ledger has not handled:\n%s", lost, report.Table())
+		}
 	}
 }
 

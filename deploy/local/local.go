@@ -60,6 +60,7 @@ type Config struct {
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
 	Node         Node          // of a cluster; the zero value: RabbitMQ stands alone
+	Follows      *Servers      // which run: PostgreSQL begins as a copy of theirs and is its standby; nil: it stands alone
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
 	StartTimeout time.Duration // for both, or each node, to be ready; default two minutes, more with SlownessVariable
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
@@ -204,6 +205,9 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	if first := cfg.Node.First; first != nil {
 		st.Password, st.Ports.Epmd = first.state.Password, first.state.Ports.Epmd
 		wanted = wanted[:len(wanted)-1]
+	}
+	if primary := cfg.Follows; primary != nil {
+		st.Password, st.SuperuserPassword = primary.state.Password, primary.state.SuperuserPassword
 	}
 	st.makePasswords()
 	if err := choosePorts(wanted); err != nil {

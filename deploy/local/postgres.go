@@ -31,18 +31,24 @@ type postgres struct {
 
 func (p *postgres) data() string { return filepath.Join(p.path, "data") }
 
-// start makes the cluster if there is none, starts the server and sees to role and database.
+// start makes the cluster if there is none, starts the server and sees to role and database, which a standby has of its
+// primary.
 func (p *postgres) start(ctx context.Context, st state) error {
 	bin, err := p.chooseBin()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(p.data()); os.IsNotExist(err) {
-		if err := p.initialize(ctx, bin, st.SuperuserPassword); err != nil {
+		if p.cfg.Follows != nil {
+			err = p.copy(ctx, bin, p.cfg.Follows.state)
+		} else {
+			err = p.initialize(ctx, bin, st.SuperuserPassword)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := p.open(ctx, st); err != nil {
+	if err := p.open(ctx, st); err != nil || p.cfg.Follows != nil {
 		return err
 	}
 	return p.prepare(ctx, st)
@@ -81,12 +87,9 @@ func (p *postgres) chooseBin() (postgresBin, error) {
 		p.data(), major, ErrNotInstalled, major)
 }
 
-// initialize makes the cluster under another name first, so that a crash in the middle leaves no half of one.
+// initialize makes a new cluster.
 func (p *postgres) initialize(ctx context.Context, bin postgresBin, password string) error {
-	fresh, passwordFile := filepath.Join(p.path, "new"), filepath.Join(p.path, "password")
-	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("making a database cluster: %w", err)
-	}
+	passwordFile := filepath.Join(p.path, "password")
 	defer os.Remove(passwordFile)
 	if err := writeDurably(passwordFile, []byte(password+"\n")); err != nil {
 		return fmt.Errorf("making a database cluster: %w", err)
@@ -94,12 +97,21 @@ func (p *postgres) initialize(ctx context.Context, bin postgresBin, password str
 	if err := p.account.give(passwordFile); err != nil {
 		return err
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(bin.dir, "initdb"), "--pgdata", fresh, "--username", "postgres", "--pwfile", passwordFile,
+	return p.fill(ctx, filepath.Join(bin.dir, "initdb"), nil, "--username", "postgres", "--pwfile", passwordFile,
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions")
-	initdb.Dir, initdb.Env = workingDir, p.environment()
-	initdb.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.account.credential()}
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("making a database cluster in %s: %s: %w", p.path, initdbReason(string(out)), err)
+}
+
+// fill has a program make the cluster, under another name first, so that a crash in the middle leaves no half of one.
+func (p *postgres) fill(ctx context.Context, program string, env []string, args ...string) error {
+	fresh := filepath.Join(p.path, "new")
+	if err := os.RemoveAll(fresh); err != nil {
+		return fmt.Errorf("making a database cluster: %w", err)
+	}
+	filling := exec.CommandContext(ctx, program, append([]string{"--pgdata", fresh}, args...)...)
+	filling.Dir, filling.Env = workingDir, append(p.environment(), env...)
+	filling.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.account.credential()}
+	if out, err := filling.CombinedOutput(); err != nil {
+		return fmt.Errorf("making a database cluster in %s: %s: %w", p.path, fillReason(string(out)), err)
 	}
 	if err := os.Rename(fresh, p.data()); err != nil {
 		return fmt.Errorf("making a database cluster: %w", err)
@@ -107,10 +119,10 @@ func (p *postgres) initialize(ctx context.Context, bin postgresBin, password str
 	return nil
 }
 
-var initdbError = regexp.MustCompile(`(?m)^.*(?:No space left|FATAL|PANIC|initdb: error).*$`)
+var fillError = regexp.MustCompile(`(?m)^.*(?:No space left|FATAL|PANIC|(?:initdb|pg_basebackup): error).*$`)
 
-func initdbReason(output string) string {
-	if line := initdbError.FindString(output); line != "" {
+func fillReason(output string) string {
+	if line := fillError.FindString(output); line != "" {
 		return shorten(line)
 	}
 	return shorten(strings.ReplaceAll(strings.TrimSpace(output), "\n", " "))

@@ -3,9 +3,6 @@ package local
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -45,19 +42,6 @@ func (s *Servers) Halt(ctx context.Context, which Server, sig syscall.Signal) er
 // Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the
 // server answers.
 func (s *Servers) Revive(ctx context.Context, which Server) error { return s.instance(which).up(ctx) }
-
-// Demote restarts PostgreSQL as a standby without a primary: it answers, and takes no writes, until pg_promote makes it
-// what it was.
-func (s *Servers) Demote(ctx context.Context) error {
-	if err := s.Halt(ctx, PostgreSQL, syscall.SIGINT); err != nil {
-		return err
-	}
-	mark := filepath.Join(s.postgres.data(), "standby.signal")
-	if err := errors.Join(writeDurably(mark, nil), s.postgres.account.give(mark)); err != nil {
-		return fmt.Errorf("making a standby: %w", err)
-	}
-	return s.Revive(ctx, PostgreSQL)
-}
 
 func (s *Servers) instance(which Server) *instance {
 	if which == PostgreSQL {

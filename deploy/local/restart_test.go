@@ -172,12 +172,7 @@ func wantStandby(t *testing.T, s *local.Servers) {
 	if err := begin(); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a transaction begins on a standby with %v", err)
 	}
-	super, err := s.Superuser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer super.Close()
-	if _, err := super.Exec(`SELECT pg_promote()`); err != nil {
+	if err := s.Promote(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := begin(); err != nil {

@@ -10,8 +10,8 @@ esac
 
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
-	# A running fleet goes on with the new version. What is in hand is finished first.
+	# What runs goes on with the new version. What is in hand is finished first.
 	if [ -n "$upgrade" ]; then
-		systemctl try-restart composerp.service
+		systemctl try-restart composerp.service 'composerp-worker@*.service'
 	fi
 fi

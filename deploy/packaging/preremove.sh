@@ -5,7 +5,10 @@ set -e
 case "$1" in
 remove | 0)
 	if [ -d /run/systemd/system ]; then
-		systemctl disable --now composerp.service || true # a service that does not stop keeps no package
+		# A service that does not stop keeps no package.
+		systemctl disable --now composerp.service || true
+		systemctl stop 'composerp-worker@*.service' || true
+		systemctl disable composerp-worker@.service || true
 	fi
 	;;
 esac

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -31,7 +32,7 @@ func load(t *testing.T) *types.Project {
 }
 
 func TestServices(t *testing.T) {
-	want := []string{"fleet", "migrate", "postgres", "rabbitmq", "topology"}
+	want := []string{"fleet", "migrate", "postgres", "rabbitmq", "topology", "worker"}
 	if got := load(t).ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
@@ -113,6 +114,7 @@ func TestDependencies(t *testing.T) {
 		"migrate":  {"postgres": healthy},
 		"topology": {"rabbitmq": healthy},
 		"fleet":    {"postgres": healthy, "rabbitmq": healthy, "migrate": done, "topology": done},
+		"worker":   {"postgres": healthy, "rabbitmq": healthy, "migrate": done, "topology": done},
 	} {
 		for on, condition := range want {
 			if got := project.Services[name].DependsOn[on].Condition; got != condition {
@@ -130,12 +132,44 @@ func TestServersAreNamed(t *testing.T) {
 		"COMPOSERP_MANAGEMENT_URL": "http://composerp:composerp@rabbitmq:15672",
 	}
 	project := load(t)
-	for _, service := range []string{"fleet", "migrate", "topology"} {
+	for _, service := range []string{"fleet", "migrate", "topology", "worker"} {
 		for variable, address := range want {
 			if got := project.Services[service].Environment[variable]; got == nil || *got != address {
 				t.Errorf("service %s: %s is %v, want %s", service, variable, got, address)
 			}
 		}
+	}
+}
+
+// TestWorkersScale holds the service worker to what `docker compose up --scale worker=3` needs: nothing of it is the
+// only one of its kind on the machine, and each of them runs every worker.
+func TestWorkersScale(t *testing.T) {
+	worker := load(t).Services["worker"]
+	if len(worker.Ports) > 0 || worker.ContainerName != "" || worker.Hostname != "" || len(worker.Volumes) > 0 {
+		t.Errorf("ports %v, container name %q, host name %q, volumes %v: a second worker could not start, or would share them",
+			worker.Ports, worker.ContainerName, worker.Hostname, worker.Volumes)
+	}
+	for name, network := range worker.Networks {
+		if network != nil && (network.Ipv4Address != "" || network.Ipv6Address != "" || network.MacAddress != "") {
+			t.Errorf("network %s: a fixed address", name)
+		}
+	}
+	if worker.Scale == nil || *worker.Scale != 0 {
+		t.Errorf("without --scale there are to be no workers beside the fleet")
+	}
+	if want := 35 * time.Second; worker.StopGracePeriod == nil || time.Duration(*worker.StopGracePeriod) != want {
+		t.Errorf("workers have %v to end, want %s", worker.StopGracePeriod, want)
+	}
+	fleet, err := os.ReadFile("../../workers/fleet.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"worker", "run"}
+	for _, line := range regexp.MustCompile(`(?m)^\t\t(\w+)\.New\(`).FindAllSubmatch(fleet, -1) {
+		want = append(want, string(line[1]))
+	}
+	if got := []string(worker.Command); !slices.Equal(got, want) {
+		t.Errorf("its command is %v, want %v", got, want)
 	}
 }
 

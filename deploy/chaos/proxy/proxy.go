@@ -1,5 +1,6 @@
-// Package proxy simulates a network that fails: a TCP proxy on loopback, between clients and one server, that delays,
-// holds, refuses and resets connections. It imports no other package of ours, so that every test may use it.
+// Package proxy simulates a network that fails: a TCP proxy, on loopback unless told otherwise, between clients and one
+// server, that delays, holds, refuses and resets connections. It imports no other package of ours, so that every test
+// may use it.
 //
 // What holds:
 //   - Bytes are late, or their connection ends. None is lost from the middle of a stream or out of order: TCP promises
@@ -49,9 +50,14 @@ type connection struct {
 	ended          chan struct{}
 }
 
+// loopback is where a proxy listens unless told otherwise.
+const loopback = "127.0.0.1"
+
 // New starts a proxy to a server, host:port, on a free port of loopback.
-func New(target string) (*Proxy, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+func New(target string) (*Proxy, error) { return listen(loopback, target) }
+
+func listen(address, target string) (*Proxy, error) {
+	listener, err := net.Listen("tcp4", net.JoinHostPort(address, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("opening a proxy to %s: %w", target, err)
 	}
@@ -61,12 +67,16 @@ func New(target string) (*Proxy, error) {
 }
 
 // Before starts a proxy to the server of a URL, and gives the URL that leads through it.
-func Before(address string) (p *Proxy, through string, err error) {
-	u, err := url.Parse(address)
+func Before(server string) (p *Proxy, through string, err error) { return BeforeAt(loopback, server) }
+
+// BeforeAt is Before on another address of this machine: clients in another network namespace reach no loopback of
+// ours.
+func BeforeAt(address, server string) (p *Proxy, through string, err error) {
+	u, err := url.Parse(server)
 	if err != nil {
 		return nil, "", fmt.Errorf("opening a proxy: %w", err)
 	}
-	if p, err = New(u.Host); err != nil {
+	if p, err = listen(address, u.Host); err != nil {
 		return nil, "", err
 	}
 	u.Host = p.listener.Addr().String()

@@ -104,6 +104,8 @@ func (r release) archived(arch string) []packed {
 		{r.share("composerp.fish"), "completion/composerp.fish", 0o644},
 		{r.share("_composerp"), "completion/_composerp", 0o644},
 		{filepath.Join(r.root, "deploy", "systemd", "composerp.service"), "systemd/composerp.service", 0o644},
+		{filepath.Join(r.root, "deploy", "systemd", "composerp-worker@.service"), "systemd/composerp-worker@.service", 0o644},
+		{filepath.Join(r.root, "deploy", "systemd", "worker.env"), "systemd/worker.env", 0o644},
 		{filepath.Join(r.root, "deploy", "systemd", "composerp.env"), "systemd/composerp.env", 0o600},
 	}
 }

@@ -99,6 +99,8 @@ func TestDeb(t *testing.T) {
 	}{
 		"/usr/bin/composerp":                                  {0o755, fakeProgram},
 		"/usr/lib/systemd/system/composerp.service":           {0o644, "ExecStart=/usr/bin/composerp up"},
+		"/usr/lib/systemd/system/composerp-worker@.service":   {0o644, "ExecStart=/usr/bin/composerp worker run"},
+		"/usr/share/doc/composerp/worker.env":                 {0o644, "WORKERS="},
 		"/etc/composerp/composerp.env":                        {0o600, "COMPOSERP_DATABASE_URL="},
 		"/usr/share/bash-completion/completions/composerp":    {0o644, "composerp.bash"},
 		"/usr/share/zsh/vendor-completions/_composerp":        {0o644, "_composerp"},
@@ -160,6 +162,7 @@ func TestArchive(t *testing.T) {
 	files := untar(t, read(t, dir, names[0]))
 	for path, mode := range map[string]int64{
 		"composerp": 0o755, "LICENSE": 0o644, "README.md": 0o644, "composerp.1": 0o644, "completion/_composerp": 0o644, "systemd/composerp.env": 0o600,
+		"systemd/composerp-worker@.service": 0o644, "systemd/worker.env": 0o644,
 	} {
 		if got, ok := files["/composerp-1.2.3+4.gabcdef01-linux-amd64/"+path]; !ok || got.mode != mode || len(got.text) == 0 {
 			t.Errorf("%s: want mode %o and a text, got %v, mode %o and %d bytes", path, mode, ok, got.mode, len(got.text))

@@ -4,15 +4,19 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 const connectTimeout = 10 * time.Second
@@ -43,7 +47,8 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	if cfg.URL == "" {
 		return "", "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
 	}
-	u, err := url.Parse(withPorts(cfg.URL))
+	rest, hosts, ports := takeHosts(cfg.URL)
+	u, err := url.Parse(rest)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		return "", "", fmt.Errorf("%w: the database URL must read postgres://user:password@host:port/database", ErrConfiguration)
 	}
@@ -56,6 +61,10 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	if q.Has("sslrootcert") {
 		set("sslmode", "require") // which verifies by that certificate
 	}
+	if len(hosts) > 0 {
+		q.Set("host", strings.Join(hosts, ","))
+		q.Set("port", strings.Join(ports, ","))
+	}
 	set("sslmode", defaultSSLMode(cmp.Or(q.Get("hostaddr"), u.Host, q.Get("host"), "localhost")))
 	set("application_name", cmp.Or(cfg.Name, "composerp"))
 	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
@@ -65,7 +74,6 @@ func dataSource(cfg Config) (source, settings string, err error) {
 			fmt.Fprintf(&statements, "SET %s = %s;", s.name, pq.QuoteLiteral(s.value))
 		}
 	}
-	spreadHosts(u, q)
 	u.RawQuery = q.Encode()
 	return u.String(), statements.String(), nil
 }
@@ -75,38 +83,21 @@ const defaultPort = "5432"
 // severalHosts finds the hosts of a URL that names several.
 var severalHosts = regexp.MustCompile(`^(postgres(?:ql)?://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)((?s:[/?#].*)?)$`)
 
-// withPorts gives each of a URL's hosts a port where there are several: net/url reads no URL in which the last has none
-// and another has.
-func withPorts(databaseURL string) string {
+// takeHosts takes the hosts out of a URL that names several: net/url reads no URL in which the last has no port and
+// another has one, and the driver reads ports of several hosts from a parameter alone. Of one host it takes none.
+func takeHosts(databaseURL string) (rest string, hosts, ports []string) {
 	found := severalHosts.FindStringSubmatch(databaseURL)
 	if found == nil {
-		return databaseURL
+		return databaseURL, nil, nil
 	}
-	hosts := strings.Split(found[2], ",")
-	for i, host := range hosts {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			hosts[i] = host + ":" + defaultPort
-		}
-	}
-	return found[1] + strings.Join(hosts, ",") + found[3]
-}
-
-// spreadHosts turns host1:port1,host2:port2 into parameters: the driver reads no ports of several hosts elsewhere.
-func spreadHosts(u *url.URL, q url.Values) {
-	if !strings.Contains(u.Host, ",") {
-		return
-	}
-	var hosts, ports []string
-	for at := range strings.SplitSeq(u.Host, ",") {
+	for at := range strings.SplitSeq(found[2], ",") {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil {
-			host, port = strings.Trim(at, "[]"), defaultPort
+			host = strings.Trim(at, "[]")
 		}
-		hosts, ports = append(hosts, host), append(ports, port)
+		hosts, ports = append(hosts, host), append(ports, cmp.Or(port, defaultPort))
 	}
-	u.Host = ""
-	q.Set("host", strings.Join(hosts, ","))
-	q.Set("port", strings.Join(ports, ","))
+	return found[1] + found[3], hosts, ports
 }
 
 // defaultSSLMode is that of one host or several with commas between: TLS unless all are on this machine.
@@ -125,23 +116,74 @@ func defaultSSLMode(hosts string) string {
 
 // sessionConnector gives each new connection its settings by a statement. PgBouncer refuses settings that a client
 // names when it connects.
+//
+// Of several hosts it tries the one first that answered last. Many callers wait for less time than a silent host takes
+// to count as away: with the driver's own order each of them would give up before it came to the next host.
 type sessionConnector struct {
-	*pq.Connector
+	hosts    []*pq.Connector
+	first    *atomic.Uint32 // counts on with each host that did not answer
 	settings string
 }
 
 func newConnector(source, settings string) (sessionConnector, error) {
-	connector, err := pq.NewConnector(source)
-	if err != nil {
-		return sessionConnector{}, err
+	c := sessionConnector{first: new(atomic.Uint32), settings: settings}
+	for _, one := range eachHost(source) {
+		connector, err := pq.NewConnector(one)
+		if err != nil {
+			return c, err
+		}
+		connector.Dialer(keepAliveDialer{})
+		c.hosts = append(c.hosts, connector)
 	}
-	connector.Dialer(keepAliveDialer{})
-	return sessionConnector{connector, settings}, nil
+	return c, nil
 }
+
+// eachHost is a data source for each host of one.
+func eachHost(source string) (each []string) {
+	u, err := url.Parse(source)
+	if err != nil {
+		return []string{source}
+	}
+	q := u.Query()
+	hosts, ports := strings.Split(q.Get("host"), ","), strings.Split(q.Get("port"), ",")
+	if len(hosts) < 2 || len(hosts) != len(ports) || q.Has("hostaddr") { // which the driver takes apart, or refuses
+		return []string{source}
+	}
+	for i := range hosts {
+		q.Set("host", hosts[i])
+		q.Set("port", ports[i])
+		u.RawQuery = q.Encode()
+		each = append(each, u.String())
+	}
+	return each
+}
+
+// Driver implements driver.Connector.
+func (c sessionConnector) Driver() driver.Driver { return c.hosts[0].Driver() }
 
 // Connect implements driver.Connector.
 func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
+	var failed []error
+	for range c.hosts {
+		at := c.first.Load()
+		conn, err := c.connect(ctx, c.hosts[at%uint32(len(c.hosts))])
+		if err == nil {
+			return conn, nil
+		}
+		failed = append(failed, err)
+		c.first.CompareAndSwap(at, at+1)
+		if ctx.Err() != nil {
+			break // the next call begins with the next host
+		}
+	}
+	if len(failed) == 1 {
+		return nil, failed[0]
+	}
+	return nil, wording.LineOf(errors.Join(failed...))
+}
+
+func (c sessionConnector) connect(ctx context.Context, host *pq.Connector) (driver.Conn, error) {
+	conn, err := host.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

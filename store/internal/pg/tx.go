@@ -23,6 +23,10 @@ type Transaction struct {
 	own      map[Statement]*sqlx.Stmt // prepared for this transaction alone
 	state    states
 	onCommit []func()
+	// unbind frees the transaction from the context that began it, and reports whether that had not ended yet; release
+	// ends the context that it runs in.
+	unbind  func() bool
+	release context.CancelFunc
 }
 
 func (tx *Transaction) open() *Transaction { return tx }
@@ -37,15 +41,29 @@ func BeginSnapshot(ctx context.Context, db *DB) (*Transaction, error) {
 
 func (db *DB) begin(ctx context.Context, options *sql.TxOptions) (*Transaction, error) {
 	db.prepareWanted(ctx)
-	tx, err := db.pool.BeginTxx(ctx, options)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("beginning a transaction: %w", err)
+	}
+	own, release := context.WithCancel(context.WithoutCancel(ctx))
+	unbind := context.AfterFunc(ctx, release)
+	tx, err := db.pool.BeginTxx(own, options)
 	if err != nil {
+		unbind()
+		release()
 		return nil, fmt.Errorf("beginning a transaction: %w", mapBegin(ctx, err))
 	}
-	return &Transaction{db: db, tx: tx}, nil
+	return &Transaction{db: db, tx: tx, unbind: unbind, release: release}, nil
 }
 
 // Commit makes the changes durable. After an error the outcome is unknown, unless the error's kind says otherwise.
+//
+// A COMMIT that has begun is not cancelled, whatever becomes of the context: the server answers one that is cancelled
+// while it waits for a synchronous standby as if the standby had it, and a failover would lose what was acknowledged.
 func (tx *Transaction) Commit() error {
+	defer tx.release()
+	if !tx.unbind() {
+		tx.release() // the context has ended, and COMMIT is not sent
+	}
 	if err := tx.tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", MapError(err))
 	}
@@ -57,6 +75,8 @@ func (tx *Transaction) Commit() error {
 
 // Rollback undoes everything. After Commit it does nothing.
 func (tx *Transaction) Rollback() error {
+	defer tx.release()
+	defer tx.unbind()
 	if err := tx.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return fmt.Errorf("rolling back: %w", MapError(err))
 	}

@@ -1,0 +1,263 @@
+package kubernetes
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/expr-lang/expr"
+	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// A pod has the drain's time and 15 s more before it is killed.
+func TestPodsMayFinishWhatTheyHave(t *testing.T) {
+	want := drainSeconds(t) + 15
+	each(t, func(t *testing.T, m *manifests) {
+		for _, d := range m.deployments {
+			if got := d.Spec.Template.Spec.TerminationGracePeriodSeconds; got == nil || *got != want {
+				t.Errorf("%s: terminationGracePeriodSeconds %v, want %d", d.Name, got, want)
+			}
+		}
+	})
+}
+
+func TestProbesAskWhatIsServed(t *testing.T) {
+	served := source(t, "cli/fleet/metrics.go")
+	each(t, func(t *testing.T, m *manifests) {
+		for _, d := range m.deployments {
+			c := d.Spec.Template.Spec.Containers[0]
+			for path, probes := range map[string][]*core.Probe{"/livez": {c.LivenessProbe, c.StartupProbe}, "/healthz": {c.ReadinessProbe}} {
+				for _, p := range probes {
+					if p == nil || p.HTTPGet == nil || p.HTTPGet.Path != path || p.HTTPGet.Port.StrVal != "metrics" {
+						t.Errorf("%s: want a probe that asks the port metrics for %s, got %+v", d.Name, path, p)
+					}
+				}
+				if !strings.Contains(served, `"`+path+`"`) {
+					t.Errorf("the program does not serve %s", path)
+				}
+			}
+			port := fmt.Sprint(c.Ports[0].ContainerPort)
+			if c.Ports[0].Name != "metrics" || value(c, "COMPOSERP_METRICS_ADDR") != "0.0.0.0:"+port || d.Spec.Template.Annotations["prometheus.io/port"] != port {
+				t.Errorf("%s: the metrics' port is not the same everywhere", d.Name)
+			}
+		}
+	})
+}
+
+// value is that of a variable of the environment.
+func value(c core.Container, name string) string {
+	for _, v := range c.Env {
+		if v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// A selector that fits two groups has one of them take the other's pods.
+func TestSelectorsFitOneGroup(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		fits := func(owner string, s *meta.LabelSelector) []string {
+			t.Helper()
+			selector, err := meta.LabelSelectorAsSelector(s)
+			if err != nil {
+				t.Fatalf("%s: %v", owner, err)
+			}
+			var names []string
+			for name, pod := range m.pods() {
+				if selector.Matches(labels.Set(pod.Labels)) {
+					names = append(names, name)
+				}
+			}
+			return names
+		}
+		for _, d := range m.deployments {
+			if got := fits(d.Name, d.Spec.Selector); !slices.Equal(got, []string{d.Name}) {
+				t.Errorf("the selector of %s fits the pods of %v", d.Name, got)
+			}
+		}
+		for _, b := range m.budgets {
+			if got := fits(b.Name, b.Spec.Selector); !slices.Equal(got, []string{b.Name}) {
+				t.Errorf("the disruption budget %s is of the pods of %v", b.Name, got)
+			}
+		}
+	})
+}
+
+// Where a group has several pods, maintenance takes one at a time.
+func TestEveryGroupHasADisruptionBudget(t *testing.T) {
+	for _, overlay := range []string{"production", "keda"} {
+		m := build(t, overlay)
+		if len(m.budgets) != len(m.deployments) || len(m.deployments) == 0 {
+			t.Errorf("overlay %s has %d disruption budgets for %d Deployments", overlay, len(m.budgets), len(m.deployments))
+		}
+		for _, b := range m.budgets {
+			if n := b.Spec.MaxUnavailable; n == nil || n.IntValue() != 1 {
+				t.Errorf("overlay %s: the disruption budget %s lets %v pods go at once", overlay, b.Name, n)
+			}
+		}
+	}
+}
+
+func TestPodsHaveNoPrivileges(t *testing.T) {
+	user, err := strconv.ParseInt(found(t, "deploy/Dockerfile", `(?m)^USER (\d+):`), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	each(t, func(t *testing.T, m *manifests) {
+		for name, pod := range m.pods() {
+			if p := pod.Spec.SecurityContext; p == nil || p.RunAsNonRoot == nil || !*p.RunAsNonRoot || *p.RunAsUser != user || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
+				t.Errorf("%s: its pods run as %+v, want user %d", name, p, user)
+			}
+			if mount := pod.Spec.AutomountServiceAccountToken; mount == nil || *mount {
+				t.Errorf("%s: its pods have a token of the cluster's API", name)
+			}
+			for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+				s := c.SecurityContext
+				if s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+					t.Errorf("%s: container %s has privileges: %+v", name, c.Name, s)
+				}
+				if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+					t.Errorf("%s: container %s has no resources", name, c.Name)
+				}
+			}
+		}
+	})
+}
+
+// The image is the one that the Dockerfile says how to build; an overlay of a user's names another.
+func TestImagesAreTheDockerfiles(t *testing.T) {
+	want := found(t, "deploy/Dockerfile", `docker build -f deploy/Dockerfile -t (\S+) `)
+	each(t, func(t *testing.T, m *manifests) {
+		for name, pod := range m.pods() {
+			for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+				if c.Image != want {
+					t.Errorf("%s: image %s, want %s", name, c.Image, want)
+				}
+			}
+		}
+	})
+}
+
+// The servers' URLs hold passwords: they come from a Secret, and no manifest has one.
+func TestServersComeFromASecret(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		for name, pod := range m.pods() {
+			c := pod.Spec.Containers[0]
+			for _, variable := range []string{"COMPOSERP_DATABASE_URL", "COMPOSERP_AMQP_URL", "COMPOSERP_MANAGEMENT_URL"} {
+				if file := value(c, variable+"_FILE"); value(c, variable) != "" || !strings.HasPrefix(file, c.VolumeMounts[0].MountPath+"/") {
+					t.Errorf("%s: %s is to be a file of the Secret, got %q", name, variable, file)
+				}
+			}
+			if v := pod.Spec.Volumes[0]; v.Name != c.VolumeMounts[0].Name || v.Secret == nil || v.Secret.SecretName != "composerp-servers" {
+				t.Errorf("%s: the volume of the URLs is %+v", name, v)
+			}
+		}
+	})
+}
+
+// Every worker of the fleet runs in one group.
+func TestEveryWorkerIsInOneGroup(t *testing.T) {
+	var want []string
+	for _, line := range regexp.MustCompile(`(?m)^\t\t(\w+)\.New\(`).FindAllStringSubmatch(source(t, "workers/fleet.go"), -1) {
+		want = append(want, line[1])
+	}
+	slices.Sort(want)
+	each(t, func(t *testing.T, m *manifests) {
+		var got []string
+		relays := 0
+		for _, d := range m.deployments {
+			names, _ := workersOf(t, d.Spec.Template.Spec.Containers[0])
+			got = append(got, names...)
+			if len(names) == 0 && slices.Equal(d.Spec.Template.Spec.Containers[0].Args, []string{"relay"}) {
+				relays++
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("the groups have the workers\n%v, want\n%v", got, want)
+		}
+		if relays != 1 || len(m.jobs) != 1 {
+			t.Errorf("%d relays and %d jobs, want one each", relays, len(m.jobs))
+		}
+	})
+}
+
+var (
+	queuesOfQuery   = regexp.MustCompile(`^ceil\(sum\(max by \(queue\) \(composerp_pool_desired\{queue=~"([a-z|]+)"\}\)\) / (\d+)\)$`)
+	queuesOfTrigger = regexp.MustCompile(`^\^composerp\\\.\(([a-z|-]+)\)\$$`)
+)
+
+// KEDA provides the pods for the slots that the fleet's leader wants, and counts messages only while that is not known.
+func TestTheLeaderDecidesAlone(t *testing.T) {
+	m := build(t, "keda")
+	if len(m.scaled) != 3 || len(m.credentials) != 1 {
+		t.Fatalf("%d ScaledObjects and %d TriggerAuthentications, want 3 and 1", len(m.scaled), len(m.credentials))
+	}
+	for _, s := range m.scaled {
+		i := slices.IndexFunc(m.deployments, func(d *apps.Deployment) bool { return d.Name == s.Spec.ScaleTargetRef.Name })
+		if i < 0 {
+			t.Errorf("%s scales %s, which there is none of", s.Name, s.Spec.ScaleTargetRef.Name)
+			continue
+		}
+		d := m.deployments[i]
+		if d.Spec.Replicas != nil {
+			t.Errorf("%s has %d replicas in its manifest, and KEDA sets them", d.Name, *d.Spec.Replicas)
+		}
+		names, slots := workersOf(t, d.Spec.Template.Spec.Containers[0])
+		fleet, queues := s.Spec.Triggers[0], s.Spec.Triggers[1]
+		if len(s.Spec.Triggers) != 2 || fleet.Name != "fleet" || fleet.Type != "prometheus" || queues.Name != "queues" || queues.Type != "rabbitmq" {
+			t.Fatalf("%s has the triggers %+v", s.Name, s.Spec.Triggers)
+		}
+		query := queuesOfQuery.FindStringSubmatch(fleet.Metadata["query"])
+		if query == nil || query[1] != strings.Join(names, "|") || query[2] != strconv.Itoa(slots) {
+			t.Errorf("%s asks %s, want the workers %v and their %d slots a pod", s.Name, fleet.Metadata["query"], names, slots)
+		}
+		if fleet.Metadata["ignoreNullValues"] != "false" {
+			t.Errorf("%s takes a number that is not known for zero", s.Name)
+		}
+		listed := queuesOfTrigger.FindStringSubmatch(queues.Metadata["queueName"])
+		if listed == nil || strings.ReplaceAll(listed[1], "dead-letter-log", "deadletterlog") != strings.Join(names, "|") ||
+			queues.Metadata["protocol"] != "http" || queues.Metadata["mode"] != "QueueLength" || queues.AuthenticationRef.Name != m.credentials[0].Name {
+			t.Errorf("%s counts messages by %+v", s.Name, queues.Metadata)
+		}
+		wantFormula(t, s)
+	}
+}
+
+// wantFormula evaluates the formula as KEDA does.
+func wantFormula(t *testing.T, s *keda.ScaledObject) {
+	t.Helper()
+	if s.Spec.Fallback == nil || s.Spec.Fallback.Behavior != keda.FallbackBehaviorScalingModifiers {
+		t.Errorf("%s: without fallback.behavior scalingModifiers the formula never learns that a trigger failed", s.Name)
+	}
+	program, err := keda.ValidateAndCompileScalingModifiers(s)
+	if err != nil {
+		t.Fatalf("%s: %v", s.Name, err)
+	}
+	for _, c := range []struct{ fleet, queues, want any }{
+		{3.0, 50_000.0, 3.0}, {3.0, 0.0, 3.0}, {0.0, 50_000.0, 0.0}, {5.0, nil, 5.0}, {nil, 4_001.0, 3.0}, {nil, 0.0, 0.0}, {nil, nil, nil},
+	} {
+		got, err := expr.Run(program, map[string]any{"fleet": c.fleet, "queues": c.queues})
+		if err != nil || got != c.want {
+			t.Errorf("%s: with fleet %v and queues %v there are to be %v pods, want %v (%v)", s.Name, c.fleet, c.queues, got, c.want, err)
+		}
+	}
+}
+
+// Two overlays differ by numbers and by what they add: the groups are the same.
+func TestOverlaysHaveTheSameGroups(t *testing.T) {
+	want := slices.Sorted(maps.Keys(build(t, overlays[0]).pods()))
+	each(t, func(t *testing.T, m *manifests) {
+		if got := slices.Sorted(maps.Keys(m.pods())); !slices.Equal(got, want) {
+			t.Errorf("pods of %v, want %v", got, want)
+		}
+	})
+}
