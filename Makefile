@@ -49,11 +49,7 @@ test: setup-tests ## set up and run every test against real servers, but for fau
 	go -C deploy/tools test -count=1 ./...
 
 # The tests that -short leaves out, or tries less of; a test holds this list to them.
-<<<<<<< HEAD
-FAULTS := TestServers TestNetwork TestCluster TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker TestThroughputGrowsWithSlots
-=======
-FAULTS := TestServers TestNetwork TestCluster TestFailover TestFailoverLosesWhatAStandbyLacks TestNodesOnSeveralHosts TestAPrimaryThatFallsSilent TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker
->>>>>>> b65630e484786719fd70ddcdf7eaad32f8e8d9d7
+FAULTS := TestServers TestNetwork TestCluster TestFailover TestFailoverLosesWhatAStandbyLacks TestNodesOnSeveralHosts TestAPrimaryThatFallsSilent TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker TestThroughputGrowsWithSlots
 empty  :=
 space  := $(empty) $(empty)
 
