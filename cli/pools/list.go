@@ -71,17 +71,17 @@ func queueOf(w worker.Worker) Queue {
 }
 
 // drainETA is how long the queue takes to empty at the present rates, where it does.
-func (r *Queue) drainETA() {
-	if r.Ready == nil || r.Unacked == nil || r.In == nil || r.Acked == nil {
+func (q *Queue) drainETA() {
+	if q.Ready == nil || q.Unacked == nil || q.In == nil || q.Acked == nil {
 		return
 	}
-	backlog, gain := float64(*r.Ready+*r.Unacked), *r.Acked-*r.In
+	backlog, gain := float64(*q.Ready+*q.Unacked), *q.Acked-*q.In
 	if backlog == 0 {
 		gain = 1
 	}
 	if gain > 0 {
 		eta := math.Round(backlog / gain)
-		r.DrainETA = &eta
+		q.DrainETA = &eta
 	}
 }
 
