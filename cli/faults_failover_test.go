@@ -17,8 +17,8 @@ import (
 )
 
 // TestAPrimaryThatFallsSilent pulls the cable between a fleet and its primary, kills the primary and promotes the
-// standby. No connection is closed and no host refuses one: the fleet notices by what is not acknowledged, and finds the
-// standby though every new connection begins with the silent host.
+// standby. No connection is closed and no host refuses one: the fleet notices by what is not acknowledged, and comes
+// past the silent host to the standby.
 func TestAPrimaryThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

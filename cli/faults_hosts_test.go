@@ -65,8 +65,8 @@ func number() uint32 {
 	return binary.BigEndian.Uint32(random[:])
 }
 
-// plugIn gives the host another cable. It knows its other end for good, as a host knows its router: what is silent there
-// is not unreachable.
+// plugIn gives the host another cable. It knows its other end for good, as a host knows its router: what is silent
+// there is not unreachable.
 func (o *host) plugIn() *cable {
 	o.Helper()
 	n := number()
