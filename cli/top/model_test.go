@@ -258,6 +258,12 @@ func TestWhatTheCommandLineSaysIsNotAsked(t *testing.T) {
 	if by != m.by || m.said != "done" {
 		t.Errorf("done by %+v: %q", by, m.said)
 	}
+	for range saidFor + 2 {
+		m.Update(sampled{Sample: aSample()})
+	}
+	if m.said != "" {
+		t.Errorf("some readings later it still says %q", m.said)
+	}
 	m.act = func(deed) (string, error) { return "", store.ErrUnavailable }
 	m.Update(press(m, "r", "y")())
 	if !m.failed || !strings.Contains(m.said, "nothing was changed: ") {
