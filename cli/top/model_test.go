@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var names = []string{"alert", "analytics", "approval", "deadletterlog", "forecasting", "intake", "ledger", "lots", "notification", "procurement", "replenishment", "stockview"}
+var names = []string{"alert", "analytics", "billing", "deadletterlog", "forecasting", "intake", "ledger", "loyalty", "notification", "procurement", "replenishment", "stockview"}
 
 var at = time.Date(2026, 3, 10, 14, 3, 7, 0, time.UTC)
 
