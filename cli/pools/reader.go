@@ -48,9 +48,11 @@ func NewReader(cctx *cli.Context, log *slog.Logger) *Reader {
 	}
 }
 
-// Close closes what is open.
+// Close closes what is open. While a reading waits for a server it leaves that to the end of the process.
 func (r *Reader) Close() {
-	r.reading.Lock()
+	if !r.reading.TryLock() {
+		return
+	}
 	defer r.reading.Unlock()
 	r.closeSession()
 	r.mu.Lock()

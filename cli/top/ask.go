@@ -75,12 +75,13 @@ func (m *model) answer(key tea.KeyPressMsg) tea.Cmd {
 		if name == "y" || name == "Y" {
 			return m.carryOut(a)
 		}
-		m.said, m.failed = "nothing was changed", false
+		m.say("nothing was changed", false)
 		return nil
 	}
 	switch name {
 	case "esc":
-		m.ask, m.said, m.failed = nil, "nothing was changed", false
+		m.ask = nil
+		m.say("nothing was changed", false)
 	case "enter", "tab", "down":
 		a.next(m.shown)
 	case "shift+tab", "up":
@@ -172,7 +173,7 @@ func (m *model) carryOut(a *ask) tea.Cmd {
 		return func() tea.Msg { return acted{err: err} }
 	}
 	act := m.act
-	m.said, m.failed = "…", false
+	m.say("…", false)
 	return func() tea.Msg {
 		said, err := act(d)
 		return acted{said, err}

@@ -37,9 +37,13 @@ type model struct {
 	help          bool
 	ask           *ask
 	said          string // what came of the last act
+	saidAt        int    // the turn
 	failed        bool
 	err           error // ends the program
 }
+
+// saidFor is for how many readings the screen says what came of an act. That it failed stays until a key is pressed.
+const saidFor = 5
 
 // sampled is a reading that has ended; the error is a setting's.
 type sampled struct {
@@ -71,9 +75,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, m.begin()
 		}
 	case acted:
-		m.said, m.failed = msg.said, msg.err != nil
-		if m.failed {
-			m.said = "nothing was changed: " + exit.OneLine(msg.err)
+		m.say(msg.said, false)
+		if msg.err != nil {
+			m.say("nothing was changed: "+exit.OneLine(msg.err), true)
 		}
 		return m, m.begin()
 	case tea.PasteMsg:
@@ -85,6 +89,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	}
 	return m, nil
 }
+
+func (m *model) say(text string, failed bool) { m.said, m.failed, m.saidAt = text, failed, m.turn }
 
 // begin reads, or has the reading that is under way be followed by another.
 func (m *model) begin() tea.Cmd {
@@ -111,6 +117,9 @@ func (m *model) took(s sampled) tea.Cmd {
 	if fault != nil {
 		m.err = fault
 		return tea.Quit
+	}
+	if m.turn > m.saidAt+saidFor && !m.failed {
+		m.said = ""
 	}
 	m.away, m.stale = s.Problems, !s.Whole() && m.shown.Whole() && !m.shown.At.IsZero()
 	if !m.stale {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var names = []string{"alert", "analytics", "approval", "deadletterlog", "forecasting", "intake", "ledger", "lots", "notification", "procurement", "replenishment", "stockview"}
+var names = []string{"alert", "analytics", "billing", "deadletterlog", "forecasting", "intake", "ledger", "loyalty", "notification", "procurement", "replenishment", "stockview"}
 
 var at = time.Date(2026, 3, 10, 14, 3, 7, 0, time.UTC)
 
@@ -257,6 +257,12 @@ func TestWhatTheCommandLineSaysIsNotAsked(t *testing.T) {
 	m.Update(press(m, "p", "y")())
 	if by != m.by || m.said != "done" {
 		t.Errorf("done by %+v: %q", by, m.said)
+	}
+	for range saidFor + 2 {
+		m.Update(sampled{Sample: aSample()})
+	}
+	if m.said != "" {
+		t.Errorf("some readings later it still says %q", m.said)
 	}
 	m.act = func(deed) (string, error) { return "", store.ErrUnavailable }
 	m.Update(press(m, "r", "y")())

@@ -122,13 +122,15 @@ func table(w io.Writer, s one) {
 func screen(cctx *cli.Context) error {
 	r := pools.NewReader(cctx, slog.New(slog.DiscardHandler)) // the screen has no place for a log
 	defer r.Close()
+	ctx, cancel := context.WithCancel(cctx.Context)
+	defer cancel() // before the reader is closed: what is being read is not shown any more
 	m := &model{
 		interval: cctx.Duration(flagInterval), style: colours(), by: settings.By(cctx), operatorGiven: operatorGiven(cctx),
 		read: func() tea.Msg {
-			s, err := sample(cctx.Context, r)
+			s, err := sample(ctx, r)
 			return sampled{s.Sample, err}
 		},
-		act: func(d deed) (string, error) { return d.do(cctx.Context, r) },
+		act: func(d deed) (string, error) { return d.do(ctx, r) },
 	}
 	_, err := tea.NewProgram(m, tea.WithContext(cctx.Context), tea.WithoutSignalHandler(), tea.WithOutput(cctx.App.Writer)).Run()
 	if cctx.Context.Err() != nil {

@@ -176,7 +176,10 @@ func TestTheWorkOfNodesGoesWithThem(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	work := scaling.Work{Queue: "ledger", Batch: 200, Held: 7, Acked: 5, Returned: 2, Retried: 3, Deferred: 1,
-		Batches: 1, Messages: 5, Squares: 25, Seconds: 0.5, Products: 2.5}
+		Batches: 1, Messages: 5, Squares: 25, Seconds: 0.5, Products: 2.5, Busy: 0.75}
+	if none := (scaling.Work{Queue: "ledger", Batch: 200, Held: 7}); work.Since(work) != none || work.Since(none) != work {
+		t.Errorf("since itself it is %+v, since nothing %+v", work.Since(work), work.Since(none))
+	}
 	did := func(n scaling.Node) {
 		t.Helper()
 		storetest.Must(t, scaling.Did(t.Context(), p.DB, n, []scaling.Work{work, {Queue: "lots", Batch: 1}}))
