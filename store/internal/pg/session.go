@@ -117,8 +117,8 @@ func defaultSSLMode(hosts string) string {
 // sessionConnector gives each new connection its settings by a statement. PgBouncer refuses settings that a client
 // names when it connects.
 //
-// Of several hosts it tries the one first that answered last. Many callers wait for less time than a silent host takes
-// to count as away: with the driver's own order each of them would give up before it came to the next host.
+// Of several hosts it tries the one first that answered last. In the driver's own order every connection would wait for
+// a first host that is silent, and callers with less time than that takes would give up.
 type sessionConnector struct {
 	hosts    []*pq.Connector
 	first    *atomic.Uint32 // counts on with each host that did not answer
