@@ -100,8 +100,8 @@ func MoveCursor(ctx context.Context, db *store.DB, from, to Cursor) error {
 	return nil
 }
 
-// nextTick is the next tick after $1 that fills a page of $4, or else the newest, but not past the end of the epoch; from
-// there, the beginning of the next. $1 itself: there is nothing new.
+// nextTick is the next tick after $1 that fills a page of $4, or else the newest, but not past the end of the epoch;
+// from there, the beginning of the next. $1 itself: there is nothing new.
 const nextTick = `
 SELECT least(
     coalesce(
@@ -146,9 +146,9 @@ FROM upto LEFT JOIN (
      ORDER BY e.seq LIMIT $4)
     ORDER BY seq LIMIT $4) e ON true`)
 
-// ReadPage reads at most limit events to be published from the cursor on, in one round trip. An empty page whose Next is
-// the cursor itself means there is nothing new. ErrNotFound when a tick is gone: an interval without it looks empty, and
-// passing it would lose its events.
+// ReadPage reads at most limit events to be published from the cursor on, in one round trip. An empty page whose Next
+// is the cursor itself means there is nothing new. ErrNotFound when a tick is gone: an interval without it looks
+// empty, and passing it would lose its events.
 func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
 	var known bool
