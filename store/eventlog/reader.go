@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -50,10 +51,11 @@ type Cursor struct {
 	Term     int64  `db:"term"`
 }
 
-// Page is some events in order, and the cursor after them.
+// Page is some events in order, and the cursor after them. Last: there was no more to read; the next tick brings more.
 type Page struct {
 	Events []Entry
 	Next   Cursor
+	Last   bool
 }
 
 var openCursor = pg.SQL(`
@@ -111,7 +113,8 @@ SELECT least(
 FROM tick p WHERE p.id = $1`
 
 // It reads the interval between the ticks $1 and $2, or one that begins at $1 where $2 is $1 too, past the position $3.
-// Each row has the interval's end and whether both its ticks are there; an empty interval has one row without an event.
+// Each row has the interval's end, whether both its ticks are there, and whether the end is the newest tick; an empty
+// interval has one row without an event. The time is in seconds, as messages have it: a timestamp costs more.
 var readPage = pg.SQL(`
 WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELSE (` + nextTick + `) END AS id),
      p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
@@ -127,9 +130,9 @@ WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELS
            AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
 SELECT upto.id AS upto, EXISTS (SELECT FROM p) AND (upto.id = $1 OR EXISTS (SELECT FROM c)) AS known,
-       e.seq, e.event_id, e.type, e.occurred_at, e.body
+       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.occurred_at, e.body
 FROM upto LEFT JOIN (
-    (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+    (SELECT e.seq, e.event_id, e.type, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
      FROM event_log e
      WHERE e.publish
        AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
@@ -139,7 +142,7 @@ FROM upto LEFT JOIN (
     UNION ALL
     (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
      FROM late CROSS JOIN LATERAL (
-         SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+         SELECT e.seq, e.event_id, e.type, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
          FROM event_log e
          WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
          ORDER BY e.seq LIMIT $4) e
@@ -147,30 +150,30 @@ FROM upto LEFT JOIN (
     ORDER BY seq LIMIT $4) e ON true`)
 
 // ReadPage reads at most limit events to be published from the cursor on, in one round trip. An empty page whose Next
-// is the cursor itself means there is nothing new. ErrNotFound when a tick is gone: an interval without it looks
-// empty, and passing it would lose its events.
+// is the cursor itself means there is nothing new. Times are cut to seconds. ErrNotFound when a tick is gone: an
+// interval without it looks empty, and passing it would lose its events.
 func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
-	var known bool
+	var known, newest bool
 	doing := fmt.Sprintf("reading the log from tick %d", at.Tick)
 	err := pg.Each(ctx, db, doing, readPage, func(row *sql.Rows) error {
-		var seq sql.NullInt64
-		var e Entry
+		var upto, seq, occurred sql.NullInt64
+		var isNewest sql.NullBool
 		var typ sql.NullString
-		var occurred sql.NullTime
-		var upto sql.NullInt64
-		if err := row.Scan(&upto, &known, &seq, &e.EventID, &typ, &occurred, &e.Body); err != nil {
+		var e Entry
+		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &occurred, &e.Body); err != nil {
 			return err
 		}
-		page.Next.Upto = upto.Int64
+		page.Next.Upto, newest = upto.Int64, isNewest.Bool
 		if seq.Valid {
-			e.Seq, e.Type, e.OccurredAt = seq.Int64, event.Type(typ.String), occurred.Time
+			e.Seq, e.Type, e.OccurredAt = seq.Int64, event.Type(typ.String), time.Unix(occurred.Int64, 0)
 			page.Events = append(page.Events, e)
 		}
 		return nil
 	}, at.Tick, at.Upto, at.Seq, limit)
 	// The statement's last sort chooses the events. A second one, of the join, would cost the database more than this.
 	slices.SortFunc(page.Events, func(a, b Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	page.Last = page.Next.Upto == at.Tick || newest && len(page.Events) < limit
 	switch {
 	case err != nil:
 		return Page{}, err
