@@ -56,7 +56,7 @@ func (f *fleet) run(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g, ctx := errgroup.WithContext(ctx)
-	poke := func() {}
+	var poke func() bool
 	if f.relay {
 		ticker, err := f.startRelay(ctx, g, registry)
 		if err != nil {
@@ -98,11 +98,10 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 		tickDB.Close()
 		return nil, err
 	}
-	hints := relayDB.Listen(ctx, eventlog.TickChannel)
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
@@ -115,7 +114,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	return ticker, nil
 }
 
-func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, appended func()) error {
+func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, appended func() bool) error {
 	if len(f.workers) == 0 {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (env *environment) start(ctx context.Context, g *errgroup.Group, ws []worke
 	return f, f.startWorkers(ctx, g, ws, poke)
 }
 
-func (f *fleet) pool(ctx context.Context, name string, connections int, appended func()) (*store.DB, error) {
+func (f *fleet) pool(ctx context.Context, name string, connections int, appended func() bool) (*store.DB, error) {
 	db, err := store.Open(ctx, store.Config{URL: f.environment.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (f *fleet) pool(ctx context.Context, name string, connections int, appended
 }
 
 // startRelay starts ticker and relay and gives the function that pokes the ticker.
-func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(), err error) {
+func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func() bool, err error) {
 	ticking, err := f.pool(ctx, "ticker", 3, nil)
 	if err != nil {
 		return nil, err
@@ -111,19 +111,20 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Broker: f.environment.broker, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: noLog, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Broker: f.environment.broker, Holder: "bench", Hints: ticker.Hints(ctx, relaying), Log: noLog, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil
 }
 
-func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker.Worker, poke func()) error {
+func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker.Worker, poke func() bool) error {
 	// The workers share the process with the ticker, as in `composerp up`: their events poke it.
-	db, err := f.pool(ctx, "workers", len(ws)+2, func() {
-		poke()
+	db, err := f.pool(ctx, "workers", len(ws)+2, func() bool {
+		leads := poke()
 		if f.applied != nil {
 			f.applied()
 		}
+		return leads
 	})
 	if err != nil {
 		return err

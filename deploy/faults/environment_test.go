@@ -126,11 +126,11 @@ func (h *environment) run(ws ...worker.Worker) {
 	h.soon(20*time.Second, "all slots consume", h.whole)
 }
 
-func (h *environment) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
+func (h *environment) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func() bool, wait func()) {
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
 	ticker := eventlog.NewTicker(ticking, log, housekeeping.Chores(ticking, log)...)
-	r := &relay.Relay{DB: reading, Broker: broker, Holder: "faults", Hints: reading.Listen(ctx, eventlog.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
+	r := &relay.Relay{DB: reading, Broker: broker, Holder: "faults", Hints: ticker.Hints(ctx, reading), Log: log, Metrics: relay.NewMetrics(h.registry)}
 	ticked, relayed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ticked)
@@ -145,7 +145,7 @@ func (h *environment) startRelay(ctx context.Context, broker rabbitmq.Config, lo
 	}
 }
 
-func (h *environment) pool(name string, connections int, appended func()) *store.DB {
+func (h *environment) pool(name string, connections int, appended func() bool) *store.DB {
 	h.Helper()
 	db, err := store.Open(h.Context(), store.Config{URL: h.fleetDatabase, Name: name, Connections: connections, Appended: appended})
 	h.must(err)

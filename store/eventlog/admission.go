@@ -121,7 +121,7 @@ func enter(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
 	}
 	if len(ords) > 0 {
-		pg.NoteAppended(tx)
+		pg.NoteAppended(tx, announce)
 	}
 	if len(ords) == len(events) {
 		return verdicts, nil

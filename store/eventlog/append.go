@@ -65,7 +65,7 @@ func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 	if _, err := pg.Exec(ctx, tx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies); err != nil {
 		return fmt.Errorf("appending %d events to the log: %w", len(events), err)
 	}
-	pg.NoteAppended(tx)
+	pg.NoteAppended(tx, announce)
 	return nil
 }
 

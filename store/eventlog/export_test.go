@@ -13,13 +13,12 @@ func ThinTicks(ctx context.Context, db *store.DB) error { return thinTicks(ctx, 
 
 // The statements whose plans are checked, and those that broken variants are compared with.
 const (
-	TickIdle      = tickIdle
+	AppendChannel = appendChannel
 	PartitionSize = partitionSize
 )
 
 var (
 	MakeTick     = string(makeTick)
-	ReadInterval = string(readInterval)
-	NextTick     = string(nextTick)
+	ReadPageText = string(readPage)
 	LogStateText = string(logState)
 )

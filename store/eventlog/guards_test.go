@@ -59,7 +59,7 @@ func query(p *storetest.Env, text string, args ...any) []uuid.UUID {
 // interval reads (from, upto] as the product does.
 func interval(p *storetest.Env, from, upto int64) []uuid.UUID {
 	p.Helper()
-	return query(p, `SELECT event_id FROM (`+inline(eventlog.ReadInterval, from, upto, 0, 1000)+`) q`)
+	return query(p, `SELECT event_id FROM (`+inline(eventlog.ReadPageText, from, upto, 0, 1000)+`) q WHERE event_id IS NOT NULL ORDER BY seq`)
 }
 
 // inline writes numbers into a statement's text in place of its parameters.

@@ -54,7 +54,7 @@ func checkPages(p *storetest.Env, mode string, lastTick int64) {
 	const types, limit = "bigint, bigint, bigint, bigint", 500
 	var costs []int
 	for _, tick := range []int64{2, lastTick / 2, lastTick - 2} {
-		seen := p.Explain(mode+storetest.Untuned, eventlog.ReadInterval, types, tick, tick+1, 0, limit)
+		seen := p.Explain(mode+storetest.Untuned, eventlog.ReadPageText, types, tick, tick+1, 0, limit)
 		costs = append(costs, seen.Hit+seen.Read)
 		if seen.Rows != limit {
 			p.Errorf("%v events were read after tick %d, want %d\n%v", seen.Rows, tick, limit, seen)
@@ -66,21 +66,21 @@ func checkPages(p *storetest.Env, mode string, lastTick int64) {
 		// The second page of the interval begins where the first one ended.
 		first := storetest.One[int64](p, p.SQL(), `SELECT seq_before + 500 FROM tick WHERE id = $1`, tick)
 		costs = append(costs, func() int {
-			seen := p.Explain(mode+storetest.Untuned, eventlog.ReadInterval, types, tick, tick+1, first, limit)
+			seen := p.Explain(mode+storetest.Untuned, eventlog.ReadPageText, types, tick, tick+1, first, limit)
 			return seen.Hit + seen.Read
 		}())
 	}
 	if dear, cheap := slices.Max(costs), slices.Min(costs); dear > 2*cheap+60 {
-		p.Errorf("pages cost %v buffers\n%v", costs, p.Explain(mode+storetest.Untuned, eventlog.ReadInterval, types, 2, 3, 0, limit))
+		p.Errorf("pages cost %v buffers\n%v", costs, p.Explain(mode+storetest.Untuned, eventlog.ReadPageText, types, 2, 3, 0, limit))
 	}
 	// The transaction open throughout is among the late ones: its events are found by their transaction.
-	seen := p.Explain(mode+storetest.Untuned, eventlog.ReadInterval, types, lastTick-1, lastTick, 0, limit)
+	seen := p.Explain(mode+storetest.Untuned, eventlog.ReadPageText, types, lastTick-1, lastTick, 0, limit)
 	if seen.Rows != 5 {
 		p.Errorf("%v late events were read, want 5\n%v", seen.Rows, seen)
 	}
 	checkUsesKey(p, seen)
 	// A reader far behind finds its next tick without reading all of them.
-	next := p.Explain(mode, eventlog.NextTick, "bigint, bigint", 1, limit)
+	next := p.Explain(mode, eventlog.ReadPageText, types, 1, 1, 0, limit)
 	next.Walk(func(n storetest.Plan) {
 		if n.Relation == "tick" && n.Rows*n.Loops+n.Filtered > 10 {
 			p.Errorf("the next tick is sought among many\n%v", next)

@@ -1,11 +1,15 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -47,10 +51,11 @@ type Cursor struct {
 	Term     int64  `db:"term"`
 }
 
-// Page is some events in order, and the cursor after them.
+// Page is some events in order, and the cursor after them. Last: there was no more to read; the next tick brings more.
 type Page struct {
 	Events []Entry
 	Next   Cursor
+	Last   bool
 }
 
 var openCursor = pg.SQL(`
@@ -58,9 +63,12 @@ INSERT INTO log_cursor AS c (consumer, tick, upto, seq, term) VALUES ($1, 0, 0, 
 ON CONFLICT (consumer) DO UPDATE SET term = excluded.term WHERE c.term <= excluded.term
 RETURNING consumer, tick, upto, seq, term`)
 
+// One round trip moves and commits. The driver may repeat it after a connection error: then the cursor stands at the
+// target already.
 var moveCursor = pg.SQL(`
 UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
-WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND EXISTS (SELECT FROM tick WHERE id = $7)`)
+WHERE consumer = $1 AND term = $2 AND (tick = $3 AND upto = $4 AND seq = $5 OR tick = $6 AND upto = $7 AND seq = $8)
+  AND EXISTS (SELECT FROM tick WHERE id = $7)`)
 
 // OpenCursor returns the cursor of the lease's reader, at the beginning of the log when it is new, and fences every
 // earlier term. ErrNotLeader when a later term has opened it.
@@ -81,35 +89,36 @@ func OpenCursor(ctx context.Context, db *store.DB, lease store.Lease) (Cursor, e
 	return c, nil
 }
 
-// MoveCursor moves the cursor. ErrNotLeader when it no longer stands at from, because another process moved it, or
-// when the target does not exist because the database was restored.
+// MoveCursor moves the cursor. ErrNotLeader when it stands neither at from nor at the target, because another process
+// moved it, or when the target does not exist because the database was restored.
 func MoveCursor(ctx context.Context, db *store.DB, from, to Cursor) error {
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		n, err := pg.Exec(ctx, tx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
-		if err == nil && n == 0 {
-			return store.ErrNotLeader
-		}
-		return err
-	})
+	n, err := pg.Repeat(ctx, db, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
+	if err == nil && n == 0 {
+		err = store.ErrNotLeader
+	}
 	if err != nil {
 		return fmt.Errorf("moving the cursor of %s: %w", from.Consumer, err)
 	}
 	return nil
 }
 
-// The next tick that fills a page, or else the newest, but not past the end of the epoch; from there, the beginning of
-// the next.
-var nextTick = pg.SQL(`
+// nextTick is the next tick after $1 that fills a page of $4, or else the newest, but not past the end of the epoch;
+// from there, the beginning of the next. $1 itself: there is nothing new.
+const nextTick = `
 SELECT least(
     coalesce(
-        (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
+        (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $4::bigint ORDER BY t.id LIMIT 1),
         (SELECT max(id) FROM tick)),
     (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
-FROM tick p WHERE p.id = $1`)
+FROM tick p WHERE p.id = $1`
 
-var readInterval = pg.SQL(`
-WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
-     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
+// It reads the interval between the ticks $1 and $2, or one that begins at $1 where $2 is $1 too, past the position $3.
+// Each row has the interval's end, whether both its ticks are there, and whether the end is the newest tick; an empty
+// interval has one row without an event. The time is in seconds, as messages have it: a timestamp costs more.
+var readPage = pg.SQL(`
+WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELSE (` + nextTick + `) END AS id),
+     p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
+     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = (SELECT id FROM upto) AND id <> $1),
      open AS MATERIALIZED (
          SELECT pg_snapshot_xip(snapshot) AS x FROM p
          UNION ALL
@@ -120,56 +129,61 @@ WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE i
          WHERE t.id <= $1 AND EXISTS (SELECT FROM late)
            AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
-(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
- FROM event_log e
- WHERE e.publish
-   AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
-   AND xid8cmp(e.tx, (SELECT tx FROM p)) > 0
-   AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
- ORDER BY e.seq LIMIT $4)
-UNION ALL
-(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
- FROM late CROSS JOIN LATERAL (
-     SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+SELECT upto.id AS upto, EXISTS (SELECT FROM p) AND (upto.id = $1 OR EXISTS (SELECT FROM c)) AS known,
+       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.occurred_at, e.body
+FROM upto LEFT JOIN (
+    (SELECT e.seq, e.event_id, e.type, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
      FROM event_log e
-     WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
-     ORDER BY e.seq LIMIT $4) e
- ORDER BY e.seq LIMIT $4)
-ORDER BY seq LIMIT $4`)
+     WHERE e.publish
+       AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
+       AND xid8cmp(e.tx, (SELECT tx FROM p)) > 0
+       AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
+     ORDER BY e.seq LIMIT $4)
+    UNION ALL
+    (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+     FROM late CROSS JOIN LATERAL (
+         SELECT e.seq, e.event_id, e.type, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
+         FROM event_log e
+         WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
+         ORDER BY e.seq LIMIT $4) e
+     ORDER BY e.seq LIMIT $4)
+    ORDER BY seq LIMIT $4) e ON true`)
 
-var haveTicks = pg.SQL(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
-
-// ReadPage reads at most limit events to be published from the cursor on. An empty page whose Next is the cursor
-// itself means there is nothing new.
+// ReadPage reads at most limit events to be published from the cursor on, in one round trip. An empty page whose Next
+// is the cursor itself means there is nothing new. Times are cut to seconds. ErrNotFound when a tick is gone: an
+// interval without it looks empty, and passing it would lose its events.
 func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
-	if at.Tick == at.Upto {
-		if err := pg.Get(ctx, db, &page.Next.Upto, nextTick, at.Tick, limit); err != nil {
-			return Page{}, fmt.Errorf("finding the next tick: %w", err)
-		}
-		if page.Next.Upto == at.Tick {
-			return page, nil
-		}
-	}
-	err := pg.Each(ctx, db, fmt.Sprintf("reading the log between ticks %d and %d", page.Next.Tick, page.Next.Upto), readInterval, func(row *sql.Rows) error {
+	var known, newest bool
+	doing := fmt.Sprintf("reading the log from tick %d", at.Tick)
+	err := pg.Each(ctx, db, doing, readPage, func(row *sql.Rows) error {
+		var upto, seq, occurred sql.NullInt64
+		var isNewest sql.NullBool
+		var typ sql.NullString
 		var e Entry
-		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
-		page.Events = append(page.Events, e)
-		return err
-	}, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
-	if err != nil {
-		return Page{}, err
-	}
-	if len(page.Events) == 0 {
-		// An interval whose ticks are gone is empty too, and passing it would lose its events.
-		var n int
-		if err := pg.Get(ctx, db, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
-			return Page{}, fmt.Errorf("checking ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &occurred, &e.Body); err != nil {
+			return err
 		}
-	}
-	if len(page.Events) == limit {
+		page.Next.Upto, newest = upto.Int64, isNewest.Bool
+		if seq.Valid {
+			e.Seq, e.Type, e.OccurredAt = seq.Int64, event.Type(typ.String), time.Unix(occurred.Int64, 0)
+			page.Events = append(page.Events, e)
+		}
+		return nil
+	}, at.Tick, at.Upto, at.Seq, limit)
+	// The statement's last sort chooses the events. A second one, of the join, would cost the database more than this.
+	slices.SortFunc(page.Events, func(a, b Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	page.Last = page.Next.Upto == at.Tick || newest && len(page.Events) < limit
+	switch {
+	case err != nil:
+		return Page{}, err
+	case !known:
+		return Page{}, fmt.Errorf("%s: %w", doing, store.ErrNotFound)
+	case page.Next.Upto == at.Tick:
+		return page, nil
+	case len(page.Events) == limit:
 		page.Next.Seq = page.Events[limit-1].Seq
-	} else {
+	default:
 		page.Next = Cursor{Consumer: at.Consumer, Tick: page.Next.Upto, Upto: page.Next.Upto, Term: at.Term}
 	}
 	return page, nil

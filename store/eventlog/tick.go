@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
@@ -39,18 +40,23 @@ import (
 //     guard against an unforeseen case.
 //   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch is
 //     this server's (epoch.go).
-//   - A poke makes a tick without that check: the event it hints at was committed before.
+//   - A poke or an announcement makes a tick without that check: the event it hints at was committed before.
 //   - Durability. The tick is committed with synchronous_commit=on, and WAL is flushed in order: a readable tick
 //     proves that everything it covers is durable.
 //
 // A crash before the commit leaves no tick; after it, a tick without a notification, which readers find by polling.
-// The notification is only a hint.
+// The notification is only a hint. So is an announcement: a process that dies between its commit and the announcement
+// leaves an event that the next check finds.
 
 // Ticker makes ticks while it leads; one process does at a time.
 type Ticker struct {
-	db   *store.DB
-	log  *slog.Logger
-	poke chan struct{}
+	db    *store.DB
+	log   *slog.Logger
+	poke  chan struct{}
+	leads atomic.Bool
+	// announced receives when other processes have appended events.
+	announced <-chan struct{}
+	hints     chan struct{} // see Hints
 	// chores run beside the ticks, at the pace of housekeeping.
 	chores []func(context.Context)
 	last   tick
@@ -59,18 +65,13 @@ type Ticker struct {
 	spent float64
 }
 
-// The pace of the ticker. Checking is one cheap statement; a tick is a transaction here and a page and a transaction
-// in each reader. So the ticker checks often while events come of other processes (those of its own poke it), and
-// spaces the ticks after a few in close succession, so that under load each covers many events. (A lone event often
-// takes two: a check between drawing its number and its commit makes a tick that does not see it.) During silence it
-// checks ever more seldom: an event waits for a small share of the silence before it, and an idle fleet costs next to
-// nothing.
+// The pace of the ticker. Events hint at themselves: those of its own process poke it, those of others announce
+// themselves (announce.go). So it checks seldom, and spaces the ticks after a few in close succession: a tick is a
+// transaction here and a page and a transaction in each reader, and under load each covers many events.
 const (
-	tickAwake = time.Millisecond
-	tickIdle  = 20 * time.Millisecond
-	tickShare = 50                   // of the silence
-	tickPace  = 5 * time.Millisecond // the minimum between ticks after a burst
-	tickBurst = 3                    // ticks that may follow each other at once
+	tickIdle  = 20 * time.Millisecond // between checks without a hint
+	tickPace  = 10 * time.Millisecond // the minimum between ticks after a burst
+	tickBurst = 5                     // ticks that may follow each other at once
 	tickGuard = time.Second
 	housekeep = 15 * time.Second
 )
@@ -78,16 +79,36 @@ const (
 // TickChannel is the LISTEN channel that announces each tick.
 const TickChannel = "composerp_tick"
 
-// NewTicker needs a pool of at least three connections: ticks, housekeeping, lease renewal. While it leads it runs the
-// chores every few seconds, beside the ticks.
+// NewTicker needs a pool of at least three connections: ticks, housekeeping, lease renewal. While it leads it listens
+// on another one, and runs the chores every few seconds, beside the ticks.
 func NewTicker(db *store.DB, log *slog.Logger, chores ...func(context.Context)) *Ticker {
-	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1), chores: chores}
+	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1), hints: make(chan struct{}, 1), chores: chores}
 }
 
-// Poke hints that an event was just appended. It never blocks.
-func (t *Ticker) Poke() {
+// Poke hints that an event was just appended, and reports whether this ticker leads: it makes a tick then. It never
+// blocks.
+func (t *Ticker) Poke() (leads bool) {
+	hint(t.poke)
+	return t.leads.Load()
+}
+
+// Hints receives when there may be a new tick, for one reader of this process: of this ticker at once, of another
+// process's by a notification, for which it listens on db until ctx is done. Several ticks may be one hint.
+func (t *Ticker) Hints(ctx context.Context, db *store.DB) <-chan struct{} {
+	notified := db.Listen(ctx, TickChannel)
+	go func() {
+		for range notified {
+			if !t.leads.Load() {
+				hint(t.hints)
+			}
+		}
+	}()
+	return t.hints
+}
+
+func hint(to chan<- struct{}) {
 	select {
-	case t.poke <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
@@ -139,54 +160,52 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	keeping.Go(func() { t.housekeeping(background) })
 	defer keeping.Wait()
 	defer leave()
-	moved, guarded := time.Now(), time.Now()
-	for poked, ok := false, true; ok; poked, ok = t.pause(ctx, time.Since(moved)) {
+	t.announced = t.db.Listen(background, appendChannel)
+	t.leads.Store(true)
+	defer t.leads.Store(false)
+	guarded := time.Now()
+	for hinted, ok := false, true; ok; hinted, ok = t.pause(ctx) {
 		guard := time.Since(guarded) > tickGuard
-		due, err := t.due(ctx, poked, guard)
+		due, err := t.due(ctx, hinted, guard)
 		if err != nil {
 			return err
 		}
 		if guard {
 			guarded = time.Now()
 		}
-		if due.tick {
+		if due {
 			failpoint.Hit("tick.due")
 			if err := t.make(ctx, lease); err != nil {
 				return err
 			}
 		}
-		if due.moved {
-			moved = time.Now()
-		}
 	}
 	return nil
 }
 
-type dueTick struct{ tick, moved bool }
-
-// due checks whether a new tick would see anything new. After a poke it would.
-func (t *Ticker) due(ctx context.Context, poked, guard bool) (dueTick, error) {
+// due checks whether a new tick would see anything new. After a hint it would.
+func (t *Ticker) due(ctx context.Context, hinted, guard bool) (bool, error) {
 	select {
 	case <-t.poke: // the tick will see this one's event too
-		poked = true
+		hinted = true
+	case <-t.announced:
+		hinted = true
 	default:
 	}
-	if poked {
-		return dueTick{tick: true}, nil // checks find what other processes append: their pace follows from that alone
+	if hinted {
+		return true, nil
 	}
 	var seq int64
 	var snapshot string
 	err := pg.Each(ctx, t.db, "checking for new events", checkTickDue, func(row *sql.Rows) error { return row.Scan(&seq, &snapshot) })
 	if err != nil {
-		return dueTick{}, err
+		return false, err
 	}
 	current, err := parseSnapshot(snapshot)
 	if err != nil {
-		return dueTick{}, err
+		return false, err
 	}
-	moved := seq > t.last.SeqBefore
-	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.Tx+1
-	return dueTick{tick, moved}, nil
+	return seq > t.last.SeqBefore || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.Tx+1, nil
 }
 
 func (t *Ticker) make(ctx context.Context, lease store.Lease) error {
@@ -200,6 +219,7 @@ func (t *Ticker) make(ctx context.Context, lease store.Lease) error {
 		return fmt.Errorf("making a tick: %w", ErrRestored) // the connections now lead to another server
 	}
 	failpoint.Hit("tick.committed")
+	hint(t.hints)
 	t.spent = max(0, t.spent-float64(time.Since(t.made))/float64(tickPace)) + 1
 	t.last, t.made = made, time.Now()
 	return t.last.parse()
@@ -213,20 +233,22 @@ func (t *Ticker) resume(ctx context.Context) error {
 	return t.last.parse()
 }
 
-// pause waits until the next check, or for a poke. After a burst it spaces the ticks.
-func (t *Ticker) pause(ctx context.Context, silence time.Duration) (poked, ok bool) {
-	timer := time.NewTimer(min(max(tickAwake, silence/tickShare), tickIdle))
+// pause waits until the next check, or for a hint. After a burst it spaces the ticks.
+func (t *Ticker) pause(ctx context.Context) (hinted, ok bool) {
+	timer := time.NewTimer(tickIdle)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.poke:
-		poked = true
+		hinted = true
+	case <-t.announced:
+		hinted = true
 	case <-timer.C:
 	}
 	if early := tickPace - time.Since(t.made); early > 0 && t.spent >= tickBurst {
 		clock.Sleep(ctx, early)
 	}
-	return poked, ctx.Err() == nil
+	return hinted, ctx.Err() == nil
 }
 
 // Ticks that all readers have passed are deleted. Each thousandth stays, to replay from, and those at which a
@@ -275,7 +297,7 @@ func (t *Ticker) Step(ctx context.Context, lease store.Lease) (made bool, err er
 		}
 	}
 	due, err := t.due(ctx, false, false)
-	if err != nil || !due.tick {
+	if err != nil || !due {
 		return false, err
 	}
 	return true, t.make(ctx, lease)

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lib/pq"
+
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/ledger"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -114,7 +117,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 
 	// A store opened with the hint calls it after the commit of an appending transaction, and of no other.
 	hints := make(chan struct{}, 10)
-	hinted, err := store.Open(t.Context(), store.Config{URL: p.URL, Appended: func() { hints <- struct{}{} }})
+	hinted, err := store.Open(t.Context(), store.Config{URL: p.URL, Appended: func() bool { hints <- struct{}{}; return true }})
 	storetest.Must(t, err)
 	t.Cleanup(func() { hinted.Close() })
 	other := &storetest.Env{TB: t, DB: hinted, URL: p.URL}
@@ -127,6 +130,57 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	storetest.MustGet(eventlog.AdmitOnce(t.Context(), other.DB, storetest.Sales(2), true))(t)
 	if len(hints) != 2 {
 		t.Errorf("%d hints were given for 2 transactions that appended", len(hints))
+	}
+	if !ticker.Poke() || eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)).Poke() {
+		t.Error("a ticker does not know whether it leads")
+	}
+}
+
+// Where a ticker of the same process takes the hint nothing is announced: it would make a second tick.
+func TestWhatNoTickerHereTakesIsAnnounced(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	announcements := make(chan int, 10) // pids
+	listener := pq.NewListener(p.URL, time.Second, time.Minute, nil)
+	t.Cleanup(func() { listener.Close() })
+	storetest.Must(t, listener.Listen(eventlog.AppendChannel))
+	go func() {
+		for n := range listener.NotificationChannel() {
+			if n != nil {
+				announcements <- n.BePid
+			}
+		}
+	}()
+	appendOne := func(appended func() bool) (pid int) {
+		db, err := store.Open(t.Context(), store.Config{URL: p.URL, Connections: 1, Appended: appended})
+		storetest.Must(t, err)
+		t.Cleanup(func() { db.Close() })
+		other := &storetest.Env{TB: t, DB: db, URL: p.URL}
+		rolledBack := other.OpenTx()
+		storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.Sales(1)))
+		storetest.Must(t, rolledBack.Rollback())
+		other.Append(storetest.Sale("a"))
+		return storetest.One[int](t, pg.Pool(db), `SELECT pg_backend_pid()`)
+	}
+	appendOne(func() bool { return true })
+	for _, appended := range []func() bool{nil, func() bool { return false }} {
+		if want, got := appendOne(appended), <-announcements; got != want {
+			t.Errorf("process %d announced, want %d", got, want)
+		}
+	}
+	if len(announcements) > 0 {
+		t.Errorf("%d more announcements were made", len(announcements))
+	}
+}
+
+func TestAnAnnouncementMakesATick(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 6)
+	run(p)
+	for range 3 {
+		before := storetest.One[int64](t, p.SQL(), `SELECT max(id) FROM tick`)
+		p.Exec(`NOTIFY ` + eventlog.AppendChannel) // and nothing was appended: no check would find a tick due
+		storetest.Eventually(t, "a tick is made", func() bool { return storetest.One[int64](t, p.SQL(), `SELECT max(id) FROM tick`) > before })
 	}
 }
 

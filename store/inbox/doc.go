@@ -11,7 +11,8 @@
 //     every claim in an older one is committed and visible to it.
 //
 // Taking the lock is a statement of its own, so that the next statement's snapshot is younger than the lock. In one
-// statement the snapshot would be older, and two transactions could each claim in a generation of their own (seen).
+// statement the snapshot would be older, and two transactions could each claim in a generation of their own (seen). The
+// function claim_new does both in one round trip: each statement of a volatile function has a snapshot of its own.
 // Ids are inserted in sorted order, so that two claims of the same events wait for each other instead of deadlocking.
 //
 // A claim of events that are all expected to be new (ClaimNew) inserts without asking: where the primary key refuses

@@ -5,6 +5,5 @@ const RotationLock = rotationLock
 
 var (
 	ClaimEvents = string(claimEvents)
-	ClaimNewSQL = string(claimNew)
 	AreHandled  = string(areHandled)
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// rotationLock is the key of the advisory lock between claims and rotation.
+// rotationLock is the key of the advisory lock between claims and rotation; migration 0037 has it too.
 const rotationLock = 7_316_001
 
 // GenerationLife is how long a generation is written to, and how long it is kept at least after that: a redelivered
@@ -69,7 +69,7 @@ var lockRotationShared = pg.SQL(`SELECT pg_advisory_xact_lock_shared($1)::text`)
 // The older generations are an array, and the subquery is kept apart by OFFSET 0, so that each lookup is by primary key
 // whatever the planner estimates. (As a join it read all of the consumer's rows for each batch while the tables had no
 // statistics.)
-const insertUnlessOlder = `
+var claimEvents = pg.SQL(`
 INSERT INTO inbox (generation, consumer, event_id)
 SELECT (SELECT max(generation) FROM inbox_generation), $1, m.event_id
 FROM unnest($2::uuid[]) AS m(event_id)
@@ -77,16 +77,14 @@ WHERE NOT EXISTS (
     SELECT FROM inbox i
     WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation WHERE generation < (SELECT max(generation) FROM inbox_generation)))
       AND i.consumer = $1 AND i.event_id = m.event_id OFFSET 0)
-ORDER BY m.event_id`
-
-var claimEvents = pg.SQL(insertUnlessOlder + `
+ORDER BY m.event_id
 ON CONFLICT DO NOTHING
 RETURNING event_id`)
 
 // Claim enters events into the consumer's inbox and returns the new ones: this transaction, and no other, handles
 // them. An event given twice is claimed once: the caller handles one copy.
 func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	if err := lockAgainstRotation(ctx, tx); err != nil {
+	if err := pg.Write(ctx, tx, "locking the inbox against rotation", lockRotationShared, rotationLock); err != nil {
 		return nil, err
 	}
 	claimed := make(map[uuid.UUID]bool, len(ids))
@@ -99,28 +97,23 @@ func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUI
 	return claimed, err
 }
 
-func lockAgainstRotation(ctx context.Context, tx store.Tx) error {
-	return pg.Write(ctx, tx, "locking the inbox against rotation", lockRotationShared, rotationLock)
-}
-
 // ErrClaimed means that an event was claimed before.
 var ErrClaimed = errors.New("an event was claimed before")
 
-// Without ON CONFLICT a row costs the database a fifth less time and WAL, and without RETURNING nothing is sent back.
-var claimNew = pg.SQL(insertUnlessOlder)
+// One round trip locks and claims (migration 0037). Without ON CONFLICT a row costs the database a fifth less time and
+// WAL, and without RETURNING nothing is sent back.
+var claimNew = pg.SQL(`SELECT claim_new($1, $2)`)
 
 const uniqueViolation = "23505"
 
 // ClaimNew is Claim of events that are all expected to be new, each given once. ErrClaimed when one is not: the
 // transaction can only be rolled back, and Claim tells in another which ones are new.
 func ClaimNew(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUID) error {
-	if err := lockAgainstRotation(ctx, tx); err != nil {
-		return err
-	}
-	n, err := pg.Exec(ctx, tx, claimNew, int(consumer), pg.UUIDs(ids))
+	var n int
+	err := pg.Get(ctx, tx, &n, claimNew, int(consumer), pg.UUIDs(ids))
 	var refused *pq.Error
 	switch {
-	case errors.As(err, &refused) && refused.Code == uniqueViolation, err == nil && n < int64(len(ids)):
+	case errors.As(err, &refused) && refused.Code == uniqueViolation, err == nil && n < len(ids):
 		return ErrClaimed
 	case err != nil:
 		return fmt.Errorf("claiming %d new events: %w", len(ids), err)

@@ -20,13 +20,15 @@ func TestTheInboxIsReadByItsKeys(t *testing.T) {
 	p.Exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 2, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
 	var ids []string
 	storetest.Must(t, sqlx.NewDb(p.SQL(), "postgres").Select(&ids, `SELECT event_id FROM inbox ORDER BY event_id LIMIT 200`))
+	claimNew := strings.NewReplacer("claimant", "$1", "unnest(ids)", "unnest($2)").Replace(
+		storetest.One[string](t, p.SQL(), `SELECT substring(prosrc FROM 'INSERT [^;]*') FROM pg_proc WHERE proname = 'claim_new'`))
 	list := `'{` + strings.Join(ids, ",") + `}'`
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {
 			p.Exec(`ANALYZE`)
 		}
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-			for what, query := range map[string]string{"claiming": inbox.ClaimEvents, "claiming new ones": inbox.ClaimNewSQL, "asking": inbox.AreHandled} {
+			for what, query := range map[string]string{"claiming": inbox.ClaimEvents, "claiming new ones": claimNew, "asking": inbox.AreHandled} {
 				of := list
 				if what == "claiming new ones" {
 					of = `'{` + uuid.NewString() + `}'`

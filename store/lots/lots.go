@@ -36,7 +36,8 @@ type LotBalance struct {
 	// FirstEvent is the sequence of the first movement seen here; 0: none yet.
 	FirstEvent int64
 
-	lots       int // how many are in the database
+	row        string // the ctid of the locked row
+	lots       int    // how many are in the database
 	shortfall  event.Decimal
 	firstEvent int64
 }
@@ -53,14 +54,14 @@ const defaultExpiryWarning = 30
 
 // One round trip returns both kinds of rows: balances, and the days of their locations (shelf NULL).
 var lockBalances = pg.SQL(`
-SELECT s.ord, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
-    SELECT k.ord, b.id, b.shortfall, b.lots, b.first_heard
+SELECT s.ord, s.place, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
+    SELECT k.ord, b.ctid AS place, b.id, b.shortfall, b.lots, b.first_heard
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
     JOIN lot_balance b USING (tenant_id, item_id, location_id)
     ORDER BY k.ord
     FOR NO KEY UPDATE OF b) s
 UNION ALL
-SELECT k.ord, NULL, NULL, NULL, NULL, coalesce(d.day::text, ''), s.expiry_warning_days
+SELECT k.ord, NULL, NULL, NULL, NULL, NULL, coalesce(d.day::text, ''), s.expiry_warning_days
 FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 LEFT JOIN lot_day d USING (tenant_id, location_id)
 LEFT JOIN tenant_setting s USING (tenant_id)`)
@@ -108,8 +109,8 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 		var ord int
 		var id, firstEvent, lots, warning sql.NullInt64
 		var shortfall *event.Decimal
-		var day sql.NullString
-		if err := row.Scan(&ord, &id, &shortfall, &lots, &firstEvent, &day, &warning); err != nil {
+		var place, day sql.NullString
+		if err := row.Scan(&ord, &place, &id, &shortfall, &lots, &firstEvent, &day, &warning); err != nil {
 			return err
 		}
 		if day.Valid {
@@ -121,7 +122,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 		}
 		rows = append(rows, LotBalance{
 			PositionKey: keys[ord-1], ID: id.Int64, Shortfall: *shortfall, FirstEvent: firstEvent.Int64,
-			lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
+			row: place.String, lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
 		})
 		return nil
 	}, slices.Concat(masterdata.KeyColumns(keys), masterdata.LocationColumns(places))...)

@@ -2,6 +2,7 @@ package lots
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,8 +15,8 @@ import (
 
 var writeBalances = pg.SQL(`
 UPDATE lot_balance b SET shortfall = n.shortfall, lots = n.lots, first_heard = n.first_heard
-FROM unnest($1::bigint[], $2::numeric[], $3::int[], $4::bigint[]) AS n(id, shortfall, lots, first_heard)
-WHERE b.id = n.id`)
+FROM unnest($1::tid[], $2::numeric[], $3::int[], $4::bigint[]) AS n(place, shortfall, lots, first_heard)
+WHERE b.ctid = n.place`)
 
 // An existing lot is updated by its key; only a new one is inserted.
 var writeLots = pg.SQL(`
@@ -32,7 +33,8 @@ UPDATE lot l SET quantity = n.quantity, received_at = n.received_at
 FROM unnest($9::bigint[], $10::text[], $11::date[], $12::numeric[], $13::timestamptz[]) AS n(id, number, expiry, quantity, received_at)
 WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 
-// WriteBalances writes what has changed in balances that this transaction has locked.
+// WriteBalances writes what has changed in balances that this transaction has locked, once: their rows are found by
+// their places.
 func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	n := len(balances)
 	changed, used, opened, left := pg.NewColumns(4, n), pg.NewColumns(3, 0), pg.NewColumns(5, 0), pg.NewColumns(5, n)
@@ -53,11 +55,15 @@ func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.Pos
 			}
 		}
 		if lots != s.lots || s.FirstEvent != s.firstEvent || !s.Shortfall.Equal(s.shortfall) {
-			changed.Add(s.ID, s.Shortfall, lots, s.FirstEvent)
+			changed.Add(s.row, s.Shortfall, lots, s.FirstEvent)
 		}
 	}
 	if changed.Rows() > 0 {
-		if _, err := pg.Exec(ctx, tx, writeBalances, changed...); err != nil {
+		written, err := pg.Exec(ctx, tx, writeBalances, changed...)
+		if err == nil && written != int64(changed.Rows()) {
+			err = fmt.Errorf("%d were written: %w", written, sql.ErrNoRows)
+		}
+		if err != nil {
 			return fmt.Errorf("writing the balances of %d positions: %w", changed.Rows(), err)
 		}
 	}

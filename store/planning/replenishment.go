@@ -46,6 +46,8 @@ type Replenishment struct {
 	ReorderPoint *event.Decimal
 	// Stale means that the rule follows the forecast and has changed since it last did: see ReplenishmentPlans.
 	Stale bool
+
+	row string // the ctid of the locked row
 }
 
 // Available is what can still be promised.
@@ -56,7 +58,7 @@ func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserv
 func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
 
 var lockReplenishmentsSQL = pg.SQL(`
-SELECT k.ord, s.id, s.on_hand, s.reserved, s.sequence, s.stock_known, s.latest_at, s.on_order, s.bookings,
+SELECT k.ord, s.ctid, s.id, s.on_hand, s.reserved, s.sequence, s.stock_known, s.latest_at, s.on_order, s.bookings,
        coalesce(s.held_on::text, ''), coalesce(s.held_version, 0), coalesce(s.forecast_start::text, ''), coalesce(r.version, 0),
        CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND s.planned_version = r.version THEN s.reorder_point ELSE r.reorder_point END,
        coalesce(r.mode = 'auto' AND r.supplier_id IS NOT NULL AND s.forecast_start IS NOT NULL AND s.planned_version IS DISTINCT FROM r.version, false)
@@ -101,7 +103,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 	err := pg.Each(ctx, tx, fmt.Sprintf("locking the replenishment of %d positions", len(keys)), lockReplenishmentsSQL, func(row *sql.Rows) error {
 		rows = append(rows, Replenishment{})
 		s := &rows[len(rows)-1]
-		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.StockKnown, &s.LatestAt, &s.OnOrder, &s.Bookings,
+		if err := row.Scan(&ord, &s.row, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.StockKnown, &s.LatestAt, &s.OnOrder, &s.Bookings,
 			&s.HeldOn, &s.HeldVersion, &s.ForecastStart, &s.RuleVersion, &s.ReorderPoint, &s.Stale); err != nil {
 			return err
 		}
@@ -114,19 +116,26 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 
 var noteStock = pg.SQL(`
 UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, sequence = n.sequence, stock_known = n.stock_known, latest_at = n.latest_at
-FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::boolean[], $6::timestamptz[])
-     AS n(id, on_hand, reserved, sequence, stock_known, latest_at)
-WHERE s.id = n.id`)
+FROM unnest($1::tid[], $2::numeric[], $3::numeric[], $4::bigint[], $5::boolean[], $6::timestamptz[])
+     AS n(place, on_hand, reserved, sequence, stock_known, latest_at)
+WHERE s.ctid = n.place`)
 
 // NoteStock writes the stock of the positions: OnHand, Reserved, Sequence, StockKnown and LatestAt. This transaction
-// must hold their locks.
+// must hold their locks, and not have written them before: their rows are found by their places.
 func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
 	}
 	columns := pg.NewColumns(6, len(positions))
 	for _, p := range positions {
-		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.StockKnown, p.LatestAt)
+		columns.Add(p.row, p.OnHand, p.Reserved, p.Sequence, p.StockKnown, p.LatestAt)
 	}
-	return pg.Write(ctx, tx, fmt.Sprintf("writing the stock of %d positions", len(positions)), noteStock, columns...)
+	n, err := pg.Exec(ctx, tx, noteStock, columns...)
+	if err == nil && n != int64(len(positions)) {
+		err = fmt.Errorf("%d were written: %w", n, sql.ErrNoRows)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the stock of %d positions: %w", len(positions), err)
+	}
+	return nil
 }

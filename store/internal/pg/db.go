@@ -18,9 +18,9 @@ type Config struct {
 	Name string
 	// Connections is the size of the pool, all kept open; 0 means 4.
 	Connections int
-	// Appended is called after the commit of a transaction that appended to the log: a hint for a ticker in the same
-	// process.
-	Appended func()
+	// Appended is called after the commit of a transaction that appended to the log, and reports whether a ticker of
+	// this process makes a tick of it. Otherwise, or when it is nil, the tickers of other processes are notified.
+	Appended func() bool
 }
 
 const connMaxLifetime = 5 * time.Minute
@@ -31,7 +31,7 @@ type DB struct {
 	source   string // the driver's connection string; holds the password
 	settings string // the statement that gives a new connection its settings
 	state    states
-	appended func()
+	appended func() bool
 	prepared preparations
 }
 
@@ -68,12 +68,17 @@ func (db *DB) Close() error { return db.pool.Close() }
 
 type appendNoted struct{ bool }
 
-// NoteAppended calls Config.Appended once, after the transaction's commit.
-func NoteAppended(tx Tx) {
-	noted, appended := TxState[appendNoted](tx), DBOf(tx).appended
-	if noted.bool || appended == nil {
+// NoteAppended calls Config.Appended once, after the transaction's commit, and elsewhere when no ticker of this process
+// has taken the hint.
+func NoteAppended(tx Tx, elsewhere func(*DB)) {
+	noted, db := TxState[appendNoted](tx), DBOf(tx)
+	if noted.bool {
 		return
 	}
 	noted.bool = true
-	OnCommit(tx, appended)
+	OnCommit(tx, func() {
+		if db.appended == nil || !db.appended() {
+			elsewhere(db)
+		}
+	})
 }

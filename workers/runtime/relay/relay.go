@@ -153,15 +153,16 @@ func (r *Relay) read(ctx context.Context, at eventlog.Cursor, give func(*page) e
 		if err != nil {
 			return err
 		}
-		if next.Next == at {
+		if next.Next != at {
+			failpoint.Hit("relay.read")
+			if err := give(&page{Page: next}); err != nil {
+				return err
+			}
+			at = next.Next
+		}
+		if next.Last {
 			r.awaitHint(ctx)
-			continue
 		}
-		failpoint.Hit("relay.read")
-		if err := give(&page{Page: next}); err != nil {
-			return err
-		}
-		at = next.Next
 	}
 	return nil
 }
