@@ -120,7 +120,7 @@ WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE i
          WHERE t.id <= $1 AND EXISTS (SELECT FROM late)
            AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
-(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+(SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.body
  FROM event_log e
  WHERE e.publish
    AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
@@ -128,9 +128,9 @@ WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE i
    AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
  ORDER BY e.seq LIMIT $4)
 UNION ALL
-(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+(SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.body
  FROM late CROSS JOIN LATERAL (
-     SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+     SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.body
      FROM event_log e
      WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
      ORDER BY e.seq LIMIT $4) e
@@ -153,7 +153,7 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 	}
 	err := pg.Each(ctx, db, fmt.Sprintf("reading the log between ticks %d and %d", page.Next.Tick, page.Next.Upto), readInterval, func(row *sql.Rows) error {
 		var e Entry
-		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
+		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.Tenant, &e.Aggregate, &e.OccurredAt, &e.Body)
 		page.Events = append(page.Events, e)
 		return err
 	}, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)

@@ -22,6 +22,7 @@ type Worker struct {
 	linger       time.Duration
 	idempotent   bool
 	externalOnly bool
+	ordered      bool
 	quarantine   failures.QuarantinePolicy
 	breakers     *Breakers
 
@@ -71,6 +72,8 @@ func (w *Worker) check() {
 		panic(fmt.Sprintf("worker %s: it subscribes to no event type", w.name))
 	case w.onBatch != nil && len(w.onCall)+len(w.onEvent) > 0:
 		panic(fmt.Sprintf("worker %s: OnBatch goes with no other handler", w.name))
+	case w.ordered && (len(w.onCall) > 0 || w.idempotent || w.externalOnly):
+		panic(fmt.Sprintf("worker %s: Ordered goes with On and OnBatch alone", w.name))
 	case w.idempotent && len(w.onCall) > 0:
 		panic(fmt.Sprintf("worker %s: OnCall needs the inbox", w.name))
 	}
@@ -142,7 +145,7 @@ func (w Worker) TracksInbox() bool { return !w.idempotent }
 
 // Subscription is what the worker needs of the exchange.
 func (w Worker) Subscription() topology.Subscription {
-	s := topology.Subscription{Worker: w.name, RetryDelays: w.retryDelays, ExternalOnly: w.externalOnly}
+	s := topology.Subscription{Worker: w.name, RetryDelays: w.retryDelays, ExternalOnly: w.externalOnly, Ordered: w.ordered}
 	if w.consumesForeignQueue() {
 		s.Queue = w.queue
 	}
