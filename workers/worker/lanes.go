@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,18 +43,11 @@ const (
 func (r *Runner) Lanes(plan lanes.Plan) {
 	r.target.mu.Lock()
 	defer r.target.mu.Unlock()
-	if r.due.Store(len(plan.Due) > 0); samePlan(r.target.plan, plan) {
+	if r.due.Store(len(plan.Due) > 0); reflect.DeepEqual(r.target.plan, plan) {
 		return
 	}
 	r.target.plan = plan
 	r.target.change()
-}
-
-func samePlan(a, b lanes.Plan) bool {
-	same := func(a, b lanes.Lane) bool {
-		return a.Term == b.Term && a.Leaving == b.Leaving && a.Drained == b.Drained
-	}
-	return a.Lanes == b.Lanes && a.Quiet == b.Quiet && slices.EqualFunc(a.Own, b.Own, same) && slices.Equal(a.Due, b.Due)
 }
 
 func (r *Runner) lanePlan() lanes.Plan {

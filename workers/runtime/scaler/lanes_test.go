@@ -113,7 +113,12 @@ func (f *orderedFleet) set(n int) {
 
 func (f *orderedFleet) settled(n int) {
 	f.Helper()
+	last := time.Now()
 	f.Eventually(fmt.Sprintf("%d lanes are handled", n), func() bool {
+		if time.Since(last) > 4*time.Second {
+			last = time.Now()
+			fmt.Println("DEBUG", time.Now().Format("05.0"), storetest.Value[string](f, f.URL, `SELECT coalesce((SELECT row(s.*)::text FROM lane_set s),'')||coalesce((SELECT string_agg(l.lane||':'||coalesce(l.node,'-')||case when drained then 'd' else '' end||case when leaving then 'l' else '' end,' ' order by lane) FROM lane l),'')||(SELECT row(c.*)::text from log_cursor c)||(select max(id)::text from tick)`), f.handled())
+		}
 		sets, err := lanes.Sets(f.Context(), f.DB)
 		if err != nil {
 			return false
