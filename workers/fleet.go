@@ -118,7 +118,7 @@ func Topology() topology.Topology { return topology.Compute(Subscriptions()) }
 // TopologyNow is what the fleet needs of the broker with the lanes that its queues have now.
 func TopologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
 	sets, err := lanes.Sets(ctx, db)
-	return lanes.Topology(sets, Subscriptions()), err
+	return topology.Compute(lanes.Divided(sets, Subscriptions())), err
 }
 
 // Subscriptions are what the workers need of the broker, without lanes.

@@ -60,8 +60,8 @@ func Of(sets []Set, queue string) Set {
 	return Set{Queue: queue}
 }
 
-// Topology adds to the subscriptions of ordered workers how many lanes they have now.
-func Topology(sets []Set, subscriptions []topology.Subscription) topology.Topology {
+// Divided adds to the subscriptions of ordered workers how many lanes they have now.
+func Divided(sets []Set, subscriptions []topology.Subscription) []topology.Subscription {
 	with := make([]topology.Subscription, len(subscriptions))
 	for i, sub := range subscriptions {
 		if sub.Ordered {
@@ -69,7 +69,7 @@ func Topology(sets []Set, subscriptions []topology.Subscription) topology.Topolo
 		}
 		with[i] = sub
 	}
-	return topology.Compute(with)
+	return with
 }
 
 var lockSet = pg.SQL(`SELECT ` + setColumns + ` FROM lane_set s WHERE s.queue = $1 FOR UPDATE OF s`)
