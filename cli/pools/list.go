@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
@@ -58,7 +59,7 @@ func list(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	queues, err := readQueues(cctx, at)
+	queues, err := readQueues(cctx, at, slots.sets)
 	if err != nil {
 		return err
 	}
@@ -134,6 +135,7 @@ type slotsKnown struct {
 	reports []scaling.Report
 	ages    map[string]float64
 	decided map[string]scaling.Decision
+	sets    []lanes.Set
 }
 
 // readSlots reads the database. Where there is none, or it is away, the list goes without.
@@ -149,6 +151,9 @@ func readSlots(cctx *cli.Context, at settings.Endpoints) (k slotsKnown, err erro
 		}
 		if err == nil {
 			k.decided, err = scaling.Decisions(cctx.Context, db)
+		}
+		if err == nil {
+			k.sets, err = lanes.Sets(cctx.Context, db)
 		}
 	}
 	if err != nil && cctx.Context.Err() == nil {
@@ -188,6 +193,11 @@ func (k slotsKnown) fill(r *row) {
 func (k slotsKnown) why(r *row, p scaling.Pool) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if s := lanes.Of(k.sets, r.Worker); s.Switching() {
+		add("switching from %s to %s lanes", lanesOrOff(s.Consumed), lanesOrOff(s.Routed))
+	} else if s.On() {
+		add("%d lanes", s.Consumed)
+	}
 	if p.Paused {
 		add("paused by %s", p.UpdatedBy)
 	}

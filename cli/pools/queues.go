@@ -2,6 +2,8 @@ package pools
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -21,10 +24,25 @@ type queuesKnown struct {
 	consumers map[string]int
 	rates     bool
 	states    map[string]topology.QueueState
+	sets      []lanes.Set
+}
+
+// lanesOf are the queues of a worker's lanes, those that are being emptied too.
+func (k queuesKnown) lanesOf(w worker.Worker) (queues []string) {
+	s := lanes.Of(k.sets, w.Name())
+	counts := []int{s.Routed, s.Consumed}
+	slices.Sort(counts)
+	for _, n := range slices.Compact(counts) {
+		for _, q := range topology.LaneQueues(w.Name(), n) {
+			queues = append(queues, q.Name)
+		}
+	}
+	return queues
 }
 
 // readQueues asks the broker. Without one the list goes without.
-func readQueues(cctx *cli.Context, at settings.Endpoints) (k queuesKnown, err error) {
+func readQueues(cctx *cli.Context, at settings.Endpoints, sets []lanes.Set) (k queuesKnown, err error) {
+	k.sets = sets
 	if at.AMQP == "" {
 		terminal.Say(cctx, "no fleet runs here, so queues are not counted")
 		return k, nil
@@ -40,10 +58,15 @@ func readQueues(cctx *cli.Context, at settings.Endpoints) (k queuesKnown, err er
 	defer session.Close()
 	k.known, k.ready, k.consumers = true, map[string]int{}, map[string]int{}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		for _, queue := range queuesOf(w) {
-			if k.ready[queue], k.consumers[queue], err = session.Depth(queue); err != nil {
+		for _, queue := range append(queuesOf(w), k.lanesOf(w)...) {
+			ready, consumers, err := session.Depth(queue)
+			if errors.Is(err, rabbitmq.ErrMissing) && queue != w.Queue() && topology.IsLane(queue) {
+				continue // its lanes were switched just now
+			}
+			if err != nil {
 				return k, err
 			}
+			k.ready[queue], k.consumers[queue] = ready, consumers
 		}
 	}
 	if err := k.readRates(cctx.Context, at, broker); err != nil {
@@ -85,9 +108,20 @@ func (k queuesKnown) fill(r *row) {
 	}
 	ready, consumers := k.ready[r.Queue], k.consumers[r.Queue]
 	r.Ready, r.Consumers = &ready, &consumers
+	counted := []string{r.Queue}
 	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Name() != r.Worker {
+			continue
+		}
+		if inLanes := k.lanesOf(w); len(inLanes) > 0 {
+			r.Consumers = nil // lanes have theirs, whatever the slots are
+			for _, lane := range inLanes {
+				ready += k.ready[lane]
+			}
+			counted = append(counted, inLanes...)
+		}
 		queues := queuesOf(w)
-		if w.Name() != r.Worker || len(queues) == 1 {
+		if len(queues) == 1 {
 			continue
 		}
 		dead, retrying := k.ready[queues[1]], 0
@@ -96,8 +130,13 @@ func (k queuesKnown) fill(r *row) {
 		}
 		r.Dead, r.Retrying = &dead, &retrying
 	}
-	if state, found := k.states[r.Queue]; found && state.Counted {
-		unacked := int(state.Unacked)
-		r.Unacked, r.In, r.Acked = &unacked, &state.InRate, &state.AckRate
+	unacked, in, acked, known := 0, 0.0, 0.0, true
+	for _, queue := range counted {
+		state, found := k.states[queue]
+		known = known && found && state.Counted
+		unacked, in, acked = unacked+int(state.Unacked), in+state.InRate, acked+state.AckRate
+	}
+	if known {
+		r.Unacked, r.In, r.Acked = &unacked, &in, &acked
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // # Lanes
@@ -43,8 +44,13 @@ func LaneHeader(tenant, aggregate string) string { return strconv.Itoa(LaneValue
 
 // LaneQueueName is the queue of a lane, which is a number from 0 on: "composerp.stockview.lane.05-of-16".
 func LaneQueueName(worker string, lane, lanes int) string {
-	return fmt.Sprintf("%s.lane.%02d-of-%02d", QueueName(worker), lane, lanes)
+	return fmt.Sprintf("%s%s%02d-of-%02d", QueueName(worker), lanePart, lane, lanes)
 }
+
+// IsLane reports whether a queue is a lane.
+func IsLane(queue string) bool { return strings.Contains(queue, lanePart) }
+
+const lanePart = ".lane."
 
 // LanesName is the exchange that leads to the lanes of a worker, by HeaderLane.
 func LanesName(worker string) string { return QueueName(worker) + ".lanes" } // headers
