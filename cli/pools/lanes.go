@@ -112,6 +112,7 @@ type laneRow struct {
 	Held   int    `json:"held"`
 	Parked int64  `json:"parked"`
 	Why    string `json:"why"`
+	DryRun bool   `json:"dryRun,omitempty"`
 }
 
 func readLaneRows(cctx *cli.Context, db *store.DB) (rows []laneRow, sets []lanes.Set, err error) {
@@ -274,37 +275,29 @@ func (d laneDescription) write(out io.Writer) {
 }
 
 func lanesSet(cctx *cli.Context, db *store.DB, asked lanesWanted) error {
-	_, sets, err := readLaneRows(cctx, db)
+	rows, sets, err := readLaneRows(cctx, db)
 	if err != nil {
 		return err
 	}
-	before := lanes.Of(sets, asked.queue)
-	if cctx.Bool(settings.FlagDryRun) {
-		terminal.Say(cctx, "%s would go from %s to %s lanes%s", asked.queue, lanesOrOff(before.Consumed), lanesOrOff(asked.lanes), alreadyThere(before, asked.lanes))
-		return nil
-	}
-	if alreadyThere(before, asked.lanes) == "" {
-		if before, err = lanes.Want(cctx.Context, db, settings.By(cctx), asked.queue, asked.lanes); err != nil {
-			return err
-		}
+	its := func(r laneRow) bool { return r.Queue == asked.queue }
+	if lanes.Of(sets, asked.queue).Wanted == asked.lanes {
+		terminal.Say(cctx, "nothing changes: %s is set to %s already", asked.queue, lanesOrOff(asked.lanes))
+	} else if cctx.Bool(settings.FlagDryRun) {
+		i := slices.IndexFunc(rows, its)
+		rows[i].Wanted, rows[i].DryRun, rows[i].Why = asked.lanes, true, "would be switched"
+		return showLanes(cctx, rows[i:i+1])
+	} else if _, err := lanes.Want(cctx.Context, db, settings.By(cctx), asked.queue, asked.lanes); err != nil {
+		return err
 	}
 	late := settleLanes(cctx, db, asked.queue)
-	rows, _, err := readLaneRows(cctx, db)
-	if err != nil {
+	if rows, _, err = readLaneRows(cctx, db); err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(r laneRow) bool { return r.Queue != asked.queue })
-	if err := showLanes(cctx, rows); err != nil {
+	i := slices.IndexFunc(rows, its)
+	if err := showLanes(cctx, rows[i:i+1]); err != nil {
 		return err
 	}
 	return late
-}
-
-func alreadyThere(s lanes.Set, wanted int) string {
-	if s.Wanted == wanted && s.Settled() {
-		return ": nothing changes"
-	}
-	return ""
 }
 
 // settleLanes waits, with --wait, until the lanes are as they are wanted and each has a node.

@@ -14,7 +14,7 @@ import (
 // events of an aggregate go into one lane, so that they stay in order while lanes are handled beside each other.
 //
 //	composerp.events -> composerp.stockview.lanes (headers) -> composerp.stockview.lane.05-of-16, ...
-//	                                    without the header: -> composerp.stockview.unlaned (fanout) -> composerp.stockview
+//	without the header: -> composerp.stockview.unlaned (fanout) -> composerp.stockview
 //
 // The relay sets the header x-lane, from LaneValue. What comes without it (an external publisher's message, a message
 // out of a retry queue or the dead letters) goes to the worker's own queue, whose consumer puts it into its lane.
@@ -79,7 +79,7 @@ func (t *Topology) addLanes(sub Subscription) {
 	}
 }
 
-// LaneQueues are the queues of so many lanes.
+// LaneQueues are the queues of that many lanes.
 func LaneQueues(worker string, lanes int) []QueueSpec {
 	queues := make([]QueueSpec, lanes)
 	for lane := range queues {

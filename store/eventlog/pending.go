@@ -14,9 +14,9 @@ import (
 // # Pending deliveries
 //
 // A pending delivery is an event and a consumer that subscribed to its type before it was logged and has neither
-// handled it nor has it among its dead letters, or parked behind one: it waits in a queue, or it was lost on the way. The log cannot tell
-// which of the two, but it still has the event, and a second copy does no harm. Where the inbox has forgotten, a
-// checkpoint has proven the delivery before, and it is not pending.
+// handled it nor has it among its dead letters, or parked behind one: it waits in a queue, or it was lost on the way.
+// The log cannot tell which of the two, but it still has the event, and a second copy does no harm. Where the inbox
+// has forgotten, a checkpoint has proven the delivery before, and it is not pending.
 
 // PendingDelivery is an event that a consumer has still to handle.
 type PendingDelivery struct {

@@ -16,13 +16,13 @@
 //     assignment draws a new term. So of two processes that believe to own a lane one commits nothing, whatever its
 //     clock, its pauses and its connections do.
 //   - A lane has a new owner only after the old one has given it up (Release), which it does with no message in hand,
-//     or after the old one's lease has ended. What that one has in hand returns to the head of the lane when its
+//     or after the old one's lease has ended. What it has in hand returns to the head of the lane when its
 //     channel is closed; the broker gives the lane to the next consumer only then (single active consumer).
 //   - Events reach the lanes that are consumed, or the lanes that will be consumed after these, or both; and the
 //     latter are not consumed before the former are empty and nothing can come into them any more. A copy in both is
 //     handled once, in the former.
 //   - The prefetch of a lane is constant: what one consumer left fits into the prefetch of the next, so that the broker
-//     has sent again all of it before anything newer, and can mix nothing when that one is lost too.
+//     sends all of it before anything newer, also when that consumer is lost too.
 //   - A message is never believed to be in its lane: the owner computes the lane from the event, and puts what belongs
 //     elsewhere into its lane.
 //
@@ -33,7 +33,7 @@
 // # Switching
 //
 // A switch from one number of lanes to another, or from and to the worker's own queue (0), is made by the leader in
-// steps, each of which it may do again:
+// steps. It may do any step again:
 //
 //	ask       an operator sets wanted                          Want
 //	bind      queues and bindings of the new lanes are         Route, before which the leader declares; events go to
@@ -47,8 +47,8 @@
 //
 // The worker's own queue has no single active consumer. When lanes are switched on, its slots end first; then one node
 // empties it, as the owner of lane -1. It is empty when it has no message, no consumer but the owner's, no node that
-// reports a slot outside of the lanes, and the owner has nothing in hand. When lanes are switched off, lane -1 is given up before
-// the first step: its owner would put messages into lanes that are no longer bound.
+// reports a slot outside of the lanes, and the owner has nothing in hand. When lanes are switched off, lane -1 is
+// given up before the first step: its owner would put messages into lanes that are no longer bound.
 //
 // # What a crash leaves, step by step
 //

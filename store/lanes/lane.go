@@ -24,7 +24,7 @@ const Entrance = -1
 type Lane struct {
 	Queue    string    `db:"queue" json:"queue"`
 	Number   int       `db:"lane" json:"lane"`
-	Node     *string   `db:"node" json:"node"` // nil: nobody
+	Node     *string   `db:"node" json:"node"` // nil: no node
 	NodeTerm *int64    `db:"node_term" json:"-"`
 	Term     int64     `db:"term" json:"-"`
 	Leaving  bool      `db:"leaving" json:"leaving,omitempty"` // the owner is to give it up
@@ -54,7 +54,7 @@ var releaseLane = pg.SQL(`
 UPDATE lane SET node = NULL, node_term = NULL, term = nextval('lane_term'), leaving = false, since = clock_timestamp()
 WHERE queue = $1 AND lane = $2 AND term = $3`)
 
-// Release gives a lane up, of which this process has nothing in hand.
+// Release gives a lane up whose messages this process has returned or finished.
 func Release(ctx context.Context, db *store.DB, l Lane) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		n, err := pg.Exec(ctx, tx, releaseLane, l.Queue, l.Number, l.Term)
@@ -148,7 +148,8 @@ func All(ctx context.Context, db *store.DB) ([]Lane, error) {
 // UnownedAfter is for how long a lane may have no owner before that is a finding: longer than a dead node keeps it.
 const UnownedAfter = 30 * time.Second
 
-// A lane has no owner when no node has it, or when the node that has it is dead; nobody misses those of a paused queue.
+// A lane has no owner when no node has it, or when the node that has it is dead. Those of a paused queue wait on
+// purpose.
 var unowned = pg.SQL(`
 SELECT l.queue, count(*) AS lanes FROM lane l
 LEFT JOIN worker_pool p ON p.queue = l.queue
@@ -300,7 +301,7 @@ func (s Set) moves(all []Lane, hosts []host, alive map[string]bool) moves {
 	return m
 }
 
-// shares are how many of so many lanes each node is to have: in proportion to its slots. What the division leaves goes
+// shares are how many of the lanes each node is to have: in proportion to its slots. What the division leaves goes
 // to those that have it already, then to the largest remainders.
 func shares(lanes int, hosts []host, has map[string][]int) map[string]int {
 	all, left, share := 0, lanes, map[string]int{}

@@ -81,8 +81,8 @@ ON CONFLICT (queue) DO UPDATE SET wanted = excluded.wanted, revision = s.revisio
 
 var notifyLanes = pg.SQL(`SELECT pg_notify('` + scaling.Channel + `', '')::text`)
 
-// Want asks for so many lanes; 0 for none. The leader switches to them, one switch after the other. It returns the set
-// before.
+// Want asks for a number of lanes; 0 for none. The leader switches to them, one switch after the other. It returns the
+// set before.
 func Want(ctx context.Context, db *store.DB, by operatorlog.By, queue string, wanted int) (before Set, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		sets, err := pg.List[Set](ctx, tx, "reading them", lockSet, queue)

@@ -11,7 +11,7 @@
 //   - An event is parked in the transaction that decides so, under the lock of its aggregate's row, and acknowledged
 //     after it. Its row goes when it is handled, in that transaction, or once a copy of it waits elsewhere.
 //   - The head of a held aggregate is parked here, in which case its turn has come, or it waits elsewhere: with the
-//     broker, in the lane, in a retry queue, or among the dead letters. Nobody has to remember which.
+//     broker, in the lane, in a retry queue, or among the dead letters. No row says which.
 //   - A dead letter that is discarded lets the next event be the head: who discards it says that the rest may go on.
 //
 // # What a crash leaves, step by step
@@ -23,7 +23,7 @@
 //	after that, before the ack      two copies of the head: one is handled, the other a duplicate
 //	after an event is parked,       the message comes again and is parked already
 //	before the ack
-//	after the head is handled       the next head, parked: its turn has come, and the owner of the lane, whoever that is
+//	after the head is handled       the next head, parked: its turn has come, and the owner of the lane, this or another
 //	                                then, handles it
 //	after a parked head failed and  its row and its copy: it is handled again from the row; then the copy is a duplicate,
 //	its copy was published          or the row is deleted and the copy is the head

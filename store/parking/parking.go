@@ -115,8 +115,8 @@ SELECT p.event_id, p.tenant_id, p.aggregate_id, p.message, p.body
 FROM held_aggregate h JOIN parked_event p ON p.consumer = h.consumer AND p.event_id = h.head
 WHERE h.consumer = $1 AND h.value % $3 = $2 ORDER BY p.ord LIMIT 1`)
 
-// Next returns the oldest parked event whose turn has come, of aggregates of one lane of so many; nil when there is
-// none.
+// Next returns the oldest parked event whose turn has come, of the aggregates of one lane; lanes is how many lanes
+// there are. nil when no event's turn has come.
 func Next(ctx context.Context, db *store.DB, consumer string, lane, lanes int) (*Event, error) {
 	due, err := pg.List[Event](ctx, db, "reading the parked events of "+consumer, nextParked, consumer, lane, lanes)
 	if err != nil || len(due) == 0 {
@@ -125,7 +125,7 @@ func Next(ctx context.Context, db *store.DB, consumer string, lane, lanes int) (
 	return &due[0], nil
 }
 
-// Moved removes a parked event of which a copy waits elsewhere now, or which was handled.
+// Moved removes a parked event that was handled, or whose copy waits elsewhere now.
 func Moved(ctx context.Context, db *store.DB, consumer string, event uuid.UUID) error {
 	return pg.WriteAlone(ctx, db, "removing a parked event", headHandled, consumer, pg.UUIDs([]uuid.UUID{event}))
 }

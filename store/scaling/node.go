@@ -44,7 +44,8 @@ func (n Node) Offers(queue string) (slots int, ok bool) {
 	return int(n.FlagSlots[i]), true
 }
 
-// AliveSQL is true of a node whose lease has not ended. A lease that ends later than any renewal allows is from before the clock was set back: it has ended (store.Lease).
+// AliveSQL is true of a node whose lease has not ended. A lease that ends later than any renewal allows is from before
+// the clock was set back: it has ended (store.Lease).
 const AliveSQL = `(lease_until >= clock_timestamp() AND lease_until <= clock_timestamp() + interval '30 seconds')`
 
 const nodeColumns = `id, term, host, pid, version, capacity, labels, queues, flag_slots, paused, draining, started_at, ` + AliveSQL + ` AS alive,

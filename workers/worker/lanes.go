@@ -372,7 +372,7 @@ func (s *slotSet) resumeUnlaned(ctx context.Context) {
 type permits struct {
 	mu          sync.Mutex
 	most, taken int
-	freed       chan struct{} // closed when one may be free; nil: nobody waits
+	freed       chan struct{} // closed when one may be free; nil: none waits
 }
 
 func (p *permits) resize(most int) {

@@ -19,8 +19,8 @@ import (
 // An event of an ordered worker that fails in a lane holds its aggregate: its later events are parked until it is
 // handled, and the lane goes on. Package parking has the invariants, and what a crash leaves.
 //
-// What holds an aggregate is heeded without lanes too, so that lanes can be switched off while aggregates are held; then
-// nothing new is held.
+// What holds an aggregate is heeded without lanes too, so that lanes can be switched off while aggregates are held;
+// then nothing new is held.
 
 // Ordered declares that the worker wants the events of an aggregate in the order of the log. `composerp lanes set`
 // divides its queue into lanes; without lanes its events come in any order.
@@ -106,7 +106,7 @@ func (s *slot) resumeSoon() {
 // resumeAtOnce is how many parked events a slot handles before it takes messages again.
 const resumeAtOnce = 50
 
-// resume handles parked events of one lane of so many whose turn has come. It reports whether it has handled all.
+// resume handles parked events of one of the lanes whose turn has come. It reports whether it has handled all.
 func (s *slot) resume(ctx context.Context, lane, lanes int) (all bool, err error) {
 	for range resumeAtOnce {
 		var next *parking.Event

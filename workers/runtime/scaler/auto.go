@@ -236,7 +236,7 @@ func (a *auto) ready(ctx context.Context, worker string) (ready int, blocked boo
 	}
 	for _, queue := range queues {
 		n, _, err := a.session.Depth(queue)
-		if err != nil && !(errors.Is(err, rabbitmq.ErrMissing) && topology.IsLane(queue)) { // else they were switched just now
+		if switched := errors.Is(err, rabbitmq.ErrMissing) && topology.IsLane(queue); err != nil && !switched {
 			return 0, false, err
 		}
 		ready += n

@@ -143,7 +143,7 @@ SELECT count(*) FROM (
 WHERE n <= before`)
 }
 
-// wantInOrder waits until all events but so many have had their effect, and fails unless each aggregate had them in
+// wantInOrder waits until all events but some have had their effect, and fails unless each aggregate had them in
 // order.
 func (f *orderedFleet) wantInOrder(but int) {
 	f.Helper()
@@ -247,8 +247,8 @@ func TestLanesKeepOrderWhileNodesFail(t *testing.T) {
 	f.wantInOrder(0)
 }
 
-// An event that fails holds its aggregate and no other, through its retries, its death and switches of lanes; once it is
-// redriven, the rest follows in order.
+// An event that fails holds its aggregate and no other, through its retries, its death and switches of lanes; once it
+// is redriven, the rest follows in order.
 func TestAFailedEventHoldsItsAggregate(t *testing.T) {
 	t.Parallel()
 	f := newOrderedFleet(t, worker.Quarantine(0, 0))
