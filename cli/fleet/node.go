@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	scalerConnections = 3
+	scalerConnections = 5
 	// spareSlots is how many slots more than its flags say a process takes unless --max-slots says otherwise.
 	spareSlots = 32
 )

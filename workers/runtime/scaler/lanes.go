@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
@@ -20,41 +21,70 @@ import (
 // Package lanes has the steps, their invariants, and what a crash leaves after each. The steps wait for the broker and
 // for other nodes, so they are taken beside the assignment of slots, which waits for neither.
 
+// answerTimeout is how long a new queue may take to accept a consumer.
+const answerTimeout = 20 * time.Second
+
 const (
 	logLanesWait   = "lanes are not assigned or switched for now"
+	logLaneDead    = "a new queue does not answer; declaring it again"
 	logLanesSwitch = "a switch of lanes has come to its next step"
 )
 
-// divide assigns and switches lanes while the lease is held.
+// divide assigns and switches lanes while the lease is held. A step of a switch can take a minute on a busy broker;
+// meanwhile the lanes of a node that died go to others.
 func (n *Node) divide(ctx context.Context, lease store.Lease) {
+	var both sync.WaitGroup
+	both.Go(func() { n.whileLeading(ctx, n.lanesLook, func() (bool, error) { return n.assignLanes(ctx, lease) }) })
+	both.Go(func() { n.whileLeading(ctx, n.lanesStep, func() (bool, error) { return n.switchLanes(ctx, lease) }) })
+	both.Wait()
+	n.Metrics.hideLanes()
+}
+
+// whileLeading calls do again and again: at once while that says so, else when there is something to look at.
+func (n *Node) whileLeading(ctx context.Context, look <-chan struct{}, do func() (again bool, err error)) {
 	waits := clock.Seldom{}
 	for ctx.Err() == nil {
-		moved, err := n.divideOnce(ctx, lease)
-		if err != nil && ctx.Err() == nil && waits.Due() {
-			n.Log.Warn(logLanesWait, "error", err)
-		}
+		again, err := do()
 		if err == nil {
 			waits.Reset()
+		} else if ctx.Err() == nil && !errors.Is(err, store.ErrRetryable) && waits.Due() {
+			n.Log.Warn(logLanesWait, "error", err)
 		}
-		if moved && err == nil {
+		if again && err == nil {
 			continue
 		}
 		timer := time.NewTimer(poll)
 		select {
 		case <-ctx.Done():
-		case <-n.lanesLook:
+		case <-look:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
-	n.Metrics.hideLanes()
 }
 
-// divideOnce assigns lanes and takes the next step of each switch. It reports whether there may be more to do at once.
-func (n *Node) divideOnce(ctx context.Context, lease store.Lease) (moved bool, err error) {
-	if _, err := lanes.Assign(ctx, n.DB, lease); err != nil && !errors.Is(err, store.ErrRetryable) {
+// assignLanes assigns lanes, and shows how many there are.
+func (n *Node) assignLanes(ctx context.Context, lease store.Lease) (again bool, err error) {
+	changed, err := lanes.Assign(ctx, n.DB, lease)
+	if err != nil {
 		return false, err
 	}
+	if changed {
+		poke(n.lanesStep)
+	}
+	sets, err := lanes.Sets(ctx, n.DB)
+	if err != nil || len(sets) == 0 {
+		return false, err
+	}
+	unowned, err := lanes.Unowned(ctx, n.DB)
+	if err == nil {
+		n.Metrics.showLanes(sets, unowned)
+	}
+	return false, err
+}
+
+// switchLanes takes the next step of each switch, and reports whether one was taken.
+func (n *Node) switchLanes(ctx context.Context, lease store.Lease) (again bool, err error) {
 	sets, err := lanes.Sets(ctx, n.DB)
 	if err != nil || len(sets) == 0 {
 		return false, err
@@ -63,19 +93,17 @@ func (n *Node) divideOnce(ctx context.Context, lease store.Lease) (moved bool, e
 	if err != nil {
 		return false, err
 	}
-	unowned, err := lanes.Unowned(ctx, n.DB)
-	if err != nil {
-		return false, err
-	}
-	n.Metrics.showLanes(sets, unowned)
 	for _, s := range sets {
-		stepped, err := n.step(ctx, lease, s, all)
+		done, err := n.step(ctx, lease, s, all)
 		if err != nil {
-			return moved, err
+			return false, err
 		}
-		moved = moved || stepped
+		again = again || done
 	}
-	return moved, nil
+	if again {
+		poke(n.lanesLook)
+	}
+	return again, nil
 }
 
 // step takes the next step of a switch, if it can be taken now.
@@ -121,9 +149,56 @@ func (n *Node) step(ctx context.Context, lease store.Lease, s lanes.Set, all []l
 }
 
 // bind declares the lanes that are wanted, beside those that are consumed.
+//
+// RabbitMQ 3.10 may declare a quorum queue whose process then dies at its first tick, on a machine so busy that the
+// queue had not begun (rabbit_quorum_queue:handle_tick, function_clause). What is routed to such a queue is never
+// confirmed, and the relay would stand. So each queue has to answer before it is bound.
 func (n *Node) bind(ctx context.Context, sub topology.Subscription, s lanes.Set) error {
 	sub.Ordered, sub.Lanes = true, topology.Lanes{Routed: s.Wanted, Consumed: s.Consumed}
-	return rabbitmq.Apply(ctx, topology.Compute([]topology.Subscription{sub}), n.Broker)
+	all := topology.Compute([]topology.Subscription{sub})
+	unbound := all
+	unbound.Bindings = nil
+	if err := rabbitmq.Apply(ctx, unbound, n.Broker); err != nil {
+		return err
+	}
+	if err := n.answer(ctx, topology.LaneQueues(s.Queue, s.Wanted)); err != nil {
+		return err
+	}
+	return rabbitmq.Apply(ctx, all, n.Broker)
+}
+
+// answer returns an error when one of the queues takes no consumer, and deletes it: it is empty, as it was never bound.
+func (n *Node) answer(ctx context.Context, queues []topology.QueueSpec) error {
+	session, err := rabbitmq.Open(ctx, n.Broker)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	defer context.AfterFunc(ctx, func() { _ = session.Close() })()
+	hung := time.AfterFunc(answerTimeout, func() { _ = session.Close() })
+	defer hung.Stop()
+	for _, q := range queues {
+		hung.Reset(answerTimeout)
+		consumer, err := session.Consume(q.Name, "answers."+q.Name+"."+n.Self.ID, 1)
+		if err == nil {
+			err = consumer.Close()
+		}
+		if err != nil {
+			n.Log.Error(logLaneDead, "queue", q.Name, "error", err)
+			return errors.Join(err, n.deleteIdle(ctx, q.Name))
+		}
+	}
+	return nil
+}
+
+func (n *Node) deleteIdle(ctx context.Context, queue string) error {
+	session, err := rabbitmq.Open(ctx, n.Broker)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	_, err = session.DeleteIdle(queue)
+	return err
 }
 
 // unbind removes the bindings of the lanes that are consumed, but for those that the new lanes need as well.

@@ -33,7 +33,7 @@ const (
 
 // Node is this process. DB and Runners are needed; the node calls Scale of the runners, and their Run is its caller's.
 type Node struct {
-	DB *store.DB // at least three connections
+	DB *store.DB // at least five connections
 	// Hints, if set, receives when there may be something to read (scaling.Channel); without it the node polls.
 	Hints <-chan struct{}
 	// Self has the id that is wished for, host, process id, version, capacity and labels.
@@ -53,18 +53,19 @@ type Node struct {
 
 	changed chan struct{} // a slot has begun or ended
 	look    chan struct{} // the leader is to look now
-	// lanesLook is look for lanes.
-	lanesLook chan struct{}
-	ready     bool
-	said      []scaling.Report
-	saidAt    time.Time
-	did       []scaling.Work
-	didAt     time.Time
+	// The same for lanes: to assign them, and to take the next step of a switch.
+	lanesLook, lanesStep chan struct{}
+	ready                bool
+	said                 []scaling.Report
+	saidAt               time.Time
+	did                  []scaling.Work
+	didAt                time.Time
 }
 
 // Attach makes the runners tell the node of their slots. Call it before they run.
 func (n *Node) Attach() {
-	n.changed, n.look, n.lanesLook = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	n.changed, n.look = make(chan struct{}, 1), make(chan struct{}, 1)
+	n.lanesLook, n.lanesStep = make(chan struct{}, 1), make(chan struct{}, 1)
 	every := n.Ordered == nil
 	for _, r := range n.Runners {
 		if sub := r.Worker.Subscription(); every && sub.Ordered {
@@ -158,6 +159,7 @@ func (n *Node) follow(ctx context.Context) error {
 		case <-n.Hints:
 			poke(n.look)
 			poke(n.lanesLook)
+			poke(n.lanesStep)
 		case <-n.changed:
 		case <-timer.C:
 		}
