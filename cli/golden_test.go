@@ -59,7 +59,7 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), findingGoldens(h), []golden{
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []golden{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	})
@@ -99,6 +99,19 @@ func scaleGoldens(h *environment) []golden {
 			mask: []string{"node", "version", "silentSeconds", "slots", "relay", "unpublished", "behindSeconds"}},
 		{command: "autoscale off", args: append([]string{"forecasting"}, by...), mask: []string{"desired"}, noTable: true},
 		{command: "autoscale set", as: "autoscale_set_flags", args: append([]string{"analytics", "--max", "1"}, by...), noTable: true},
+	}
+}
+
+// laneGoldens divide a queue into lanes, and make it whole again.
+func laneGoldens() []golden {
+	by := []string{"--operator", "ann", "--reason", "order"}
+	return []golden{
+		{command: "lanes set", as: "lanes_set_dry_run", args: append([]string{"stockview", "4", "--dry-run"}, by...)},
+		{command: "lanes set", args: append([]string{"stockview", "4", "--wait"}, by...), noTable: true},
+		{command: "lanes list"},
+		{command: "lanes describe", args: []string{"stockview"}, mask: []string{"node", "since"}, noTable: true},
+		{command: "topology diff", as: "topology_diff_lanes"},
+		{command: "lanes set", as: "lanes_set_off", args: append([]string{"stockview", "off", "--wait"}, by...), noTable: true},
 	}
 }
 

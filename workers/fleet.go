@@ -3,12 +3,15 @@
 package workers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
@@ -109,11 +112,20 @@ func TrackedNames() []string {
 	return names
 }
 
-// Topology is what the fleet needs of the broker.
-func Topology() topology.Topology {
+// Topology is what the fleet needs of the broker while no queue is divided into lanes.
+func Topology() topology.Topology { return topology.Compute(Subscriptions()) }
+
+// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now.
+func TopologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
+	sets, err := lanes.Sets(ctx, db)
+	return topology.Compute(lanes.Divided(sets, Subscriptions())), err
+}
+
+// Subscriptions are what the workers need of the broker, without lanes.
+func Subscriptions() []topology.Subscription {
 	var subscriptions []topology.Subscription
 	for _, w := range Fleet(Config{}) {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
-	return topology.Compute(subscriptions)
+	return subscriptions
 }

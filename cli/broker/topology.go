@@ -3,15 +3,18 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -21,7 +24,7 @@ func Command() *cli.Command {
 		Name:  "topology",
 		Usage: "the exchanges, queues and bindings that the fleet needs",
 		Subcommands: []*cli.Command{
-			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
+			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: settings.DatabaseFlags(), Action: topologyShow},
 			{
 				Name: "apply", Usage: "declare them at the broker; existing ones stay",
 				Flags: append(notedFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn")), Action: topologyApply,
@@ -31,8 +34,32 @@ func Command() *cli.Command {
 	}
 }
 
+// needed is what the fleet needs, with the lanes that its queues have now. Where no database tells of lanes there are
+// none.
+func needed(cctx *cli.Context, e settings.Endpoints) topology.Topology {
+	if e.Database == "" {
+		return workers.Topology()
+	}
+	db, err := settings.OpenDatabase(cctx.Context, e, "topology", 1)
+	if err == nil {
+		defer db.Close()
+		var t topology.Topology
+		if t, err = workers.TopologyNow(cctx.Context, db); err == nil {
+			return t
+		}
+	}
+	if !errors.Is(err, store.ErrSchema) { // else no queue ever had lanes
+		terminal.Say(cctx, "whether queues have lanes is not known: %s", exit.OneLine(err))
+	}
+	return workers.Topology()
+}
+
 func topologyShow(cctx *cli.Context) error {
-	t := workers.Topology()
+	e, err := settings.Discover(cctx)
+	if err != nil {
+		return err
+	}
+	t := needed(cctx, e)
 	return terminal.Show(cctx, t, func(w io.Writer) {
 		terminal.Row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
 		for _, e := range t.Exchanges {
@@ -90,7 +117,7 @@ func topologyApply(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t := workers.Topology()
+	t := needed(cctx, e)
 	note(cctx, "topology apply", nil)
 	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
 		return err

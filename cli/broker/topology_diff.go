@@ -35,7 +35,7 @@ func topologyDiff(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	vhost, found := b.vhost, workers.Topology().Diff(b.have)
+	vhost, found := b.vhost, b.needed.Diff(b.have)
 	changed, err := b.policyDifferences(cctx.Context)
 	if err != nil {
 		return err
@@ -63,6 +63,7 @@ type observed struct {
 	management *management.Client
 	vhost      string
 	have       topology.Topology
+	needed     topology.Topology
 }
 
 // policyDifferences reads what the broker's policies change.
@@ -72,7 +73,7 @@ func (b observed) policyDifferences(ctx context.Context) ([]topology.Difference,
 		return nil, err
 	}
 	var found []topology.Difference
-	for _, effect := range workers.Topology().PolicyEffects(queues) {
+	for _, effect := range b.needed.PolicyEffects(queues) {
 		found = append(found, effect.Difference())
 	}
 	return found, nil
@@ -90,6 +91,7 @@ func observedBroker(cctx *cli.Context) (b observed, err error) {
 	if b.vhost, err = broker.Vhost(); err != nil {
 		return b, err
 	}
+	b.needed = needed(cctx, b.Endpoints)
 	b.management, err = settings.ManagementClient(b.Endpoints)
 	if err == nil && b.management == nil {
 		err = exit.Misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
@@ -155,7 +157,7 @@ func topologyUnbind(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	surplus := append([]topology.BindingSpec{}, workers.Topology().Surplus(b.have)...)
+	surplus := append([]topology.BindingSpec{}, b.needed.Surplus(b.have)...)
 	if !cctx.Bool("dry-run") && len(surplus) > 0 {
 		broker, err := settings.BrokerConfig(b.Endpoints, nil)
 		if err != nil {

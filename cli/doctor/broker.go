@@ -16,7 +16,6 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/workers"
 )
 
 func (x *Examination) examineBroker(ctx context.Context) {
@@ -82,9 +81,9 @@ func (x *Examination) ExamineNodes(nodes []management.NodeState) {
 func isUncounted(n management.NodeState) bool { return n.Running && !n.Counted() }
 
 // examineExtras reports what the fleet does not need; the watchdog's checks report what is missing or differs.
-func (x *Examination) examineExtras(have topology.Topology, vhost string) {
+func (x *Examination) examineExtras(needed, have topology.Topology, vhost string) {
 	extra, first, differs := 0, "", false
-	for _, d := range workers.Topology().Diff(have) {
+	for _, d := range needed.Diff(have) {
 		if d.State != topology.Extra {
 			differs = true
 		} else if extra++; extra == 1 {

@@ -12,6 +12,8 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -36,7 +38,7 @@ const betweenLooks = 6 * time.Second
 
 // examineFleet runs the watchdog's checks, and reports whether an alarm blocks publishers.
 func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
-	plan := fleet.PlanOf()
+	plan := x.plan(ctx)
 	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: true}
 	defer o.Close()
 	now := o.Observe(ctx)
@@ -57,10 +59,52 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
 		x.Judged(p)
 	}
+	x.examineLanes(ctx)
 	x.ExamineNodes(now.Nodes)
 	x.observeAgain(ctx, o, plan, now)
-	x.examineRest(ctx, broker, now)
+	x.examineRest(ctx, broker, plan, now)
 	return alarmed
+}
+
+// plan is the plan of the fleet, with the lanes that its queues have now.
+func (x *Examination) plan(ctx context.Context) watchdog.Plan {
+	plan := fleet.PlanOf()
+	if x.db == nil {
+		return plan
+	}
+	sets, err := lanes.Sets(ctx, x.db)
+	if err != nil {
+		return plan // the database's state is reported already
+	}
+	return plan.WithLanes(sets)
+}
+
+// examineLanes reports lanes without a node, and aggregates that wait for a dead letter.
+func (x *Examination) examineLanes(ctx context.Context) {
+	if x.db == nil {
+		return
+	}
+	found, err := watchdog.LaneProblems(ctx, x.db)
+	if err != nil {
+		return // the database's state is reported already
+	}
+	for _, p := range found {
+		x.Judged(p)
+	}
+	held, err := parking.List(ctx, x.db)
+	if err != nil {
+		return
+	}
+	waiting, parked := 0, int64(0)
+	for _, h := range held {
+		if h.Dead {
+			waiting++
+			parked += h.Parked
+		}
+	}
+	if waiting > 0 {
+		x.warn("lanes", "composerp lanes describe QUEUE names them; composerp dlq redrive lets them go on, in order", "%d aggregates wait for a dead letter, and %d events behind them", waiting, parked)
+	}
 }
 
 // observeAgain takes a second snapshot when progress is to be measured.
@@ -75,7 +119,7 @@ func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, pl
 }
 
 // examineRest reports what is well, and runs the checks that the watchdog lacks.
-func (x *Examination) examineRest(ctx context.Context, broker rabbitmq.Config, now observer.Snapshot) {
+func (x *Examination) examineRest(ctx context.Context, broker rabbitmq.Config, plan watchdog.Plan, now observer.Snapshot) {
 	if x.db != nil && now.Database != nil {
 		x.failed("log", now.Database)
 	}
@@ -87,9 +131,9 @@ func (x *Examination) examineRest(ctx context.Context, broker rabbitmq.Config, n
 		return
 	}
 	if vhost, err := broker.Vhost(); err == nil && now.Seen {
-		x.examineExtras(now.Have, vhost)
+		x.examineExtras(plan.Topology, now.Have, vhost)
 	}
-	x.examineQueues(now)
+	x.examineQueues(plan, now)
 	x.examineDead(ctx, now)
 	if now.Figures && len(now.Queues) > 0 && !x.has("stuck") {
 		x.ok("stuck", "no message is unroutable")

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/cli/deadletters"
-	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
@@ -18,10 +17,10 @@ import (
 const longQueue = 50_000
 
 // examineQueues reports workers without a consumer and long queues; the watchdog's checks report the rest.
-func (x *Examination) examineQueues(now observer.Snapshot) {
+func (x *Examination) examineQueues(plan watchdog.Plan, now observer.Snapshot) {
 	var idle, names []string
 	var retrying int64
-	all := fleet.PlanOf().Workers
+	all := plan.Workers
 	for _, w := range all {
 		q, ok := now.Queues[w.Queue]
 		if !ok {
@@ -29,6 +28,7 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 		}
 		names = append(names, w.Name)
 		switch {
+		case w.Waits:
 		case q.Consumers == 0 && q.Ready == 0:
 			idle = append(idle, w.Name)
 		case q.Consumers > 0 && q.Ready > longQueue:

@@ -74,9 +74,13 @@ func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.E
 	if err != nil {
 		return audit.Report{}, err
 	}
+	needed, err := workers.TopologyNow(ctx, db)
+	if err != nil {
+		return audit.Report{}, err
+	}
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	return audit.Run(ctx, audit.Config{
-		DB: db, Broker: broker, Management: management, Topology: workers.Topology(), Full: full, Wait: wait, Progress: progress.Say,
+		DB: db, Broker: broker, Management: management, Topology: needed, Full: full, Wait: wait, Progress: progress.Say,
 	})
 }

@@ -155,11 +155,15 @@ func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 	if err != nil {
 		return err
 	}
+	needed, err := workers.TopologyNow(cctx.Context, db)
+	if err != nil {
+		return err
+	}
 	broker.Name = "republish"
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	quiet, waits, err := audit.Await(cctx.Context, audit.Config{
-		DB: db, Broker: broker, Management: management, Topology: workers.Topology(), Wait: cctx.Duration("wait"), Progress: progress.Say,
+		DB: db, Broker: broker, Management: management, Topology: needed, Wait: cctx.Duration("wait"), Progress: progress.Say,
 	})
 	if err == nil && !quiet {
 		terminal.Say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)

@@ -10,13 +10,15 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 const (
-	scalerConnections = 3
+	scalerConnections = 5
 	// spareSlots is how many slots more than its flags say a process takes unless --max-slots says otherwise.
 	spareSlots = 32
 )
@@ -37,6 +39,17 @@ func (f *fleet) capacity() (int, error) {
 	return f.node.MaxSlots, nil
 }
 
+// ordered are the subscriptions of the fleet's ordered workers.
+func ordered() []topology.Subscription {
+	subscriptions := []topology.Subscription{} // not nil: also a process that runs none may lead
+	for _, sub := range workers.Subscriptions() {
+		if sub.Ordered {
+			subscriptions = append(subscriptions, sub)
+		}
+	}
+	return subscriptions
+}
+
 // startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
 func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int) error {
 	db, err := settings.OpenDatabase(ctx, f.at, "scaler", scalerConnections)
@@ -44,7 +57,7 @@ func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prome
 		return err
 	}
 	host, _ := os.Hostname()
-	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners,
+	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Ordered: ordered(),
 		Broker: f.broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
 		Self: scaling.Node{ID: Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
 	n.Attach()

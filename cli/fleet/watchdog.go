@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -53,7 +54,11 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 
 // applyTopology declares the topology. It first records a gap for each worker whose queue or binding was missing.
 func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, broker rabbitmq.Config) error {
-	plan := PlanOf()
+	sets, err := lanes.Sets(ctx, db)
+	if err != nil {
+		return err
+	}
+	plan := PlanOf().WithLanes(sets)
 	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
 		return err

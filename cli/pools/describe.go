@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
@@ -47,7 +48,11 @@ func describe(cctx *cli.Context, db *store.DB, w worker.Worker) error {
 	if err != nil {
 		return err
 	}
-	slotsKnown{known: true, state: s, reports: reports, decided: decided}.fill(&d.Queue)
+	sets, err := lanes.Sets(cctx.Context, db)
+	if err != nil {
+		return err
+	}
+	slotsKnown{known: true, state: s, reports: reports, decided: decided, sets: sets}.fill(&d.Queue)
 	for _, n := range s.Nodes {
 		if _, offered := n.Offers(w.Name()); !offered || !n.Alive {
 			continue

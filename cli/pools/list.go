@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -101,6 +102,7 @@ type slotsKnown struct {
 	reports []scaling.Report
 	ages    map[string]float64
 	decided map[string]scaling.Decision
+	sets    []lanes.Set
 }
 
 // readSlots reads the database.
@@ -112,6 +114,9 @@ func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
 		return slotsKnown{}, err
 	}
 	if k.decided, err = scaling.Decisions(ctx, db); err != nil {
+		return slotsKnown{}, err
+	}
+	if k.sets, err = lanes.Sets(ctx, db); err != nil {
 		return slotsKnown{}, err
 	}
 	k.known = true
@@ -147,6 +152,11 @@ func (k slotsKnown) fill(r *Queue) {
 func (k slotsKnown) why(r *Queue, p scaling.Pool) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if s := lanes.Of(k.sets, r.Worker); s.Switching() {
+		add("switching from %s to %s lanes", lanesOrOff(s.Consumed), lanesOrOff(s.Routed))
+	} else if s.On() {
+		add("%d lanes", s.Consumed)
+	}
 	if p.Paused {
 		add("paused by %s", p.UpdatedBy)
 	}

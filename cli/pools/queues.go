@@ -2,10 +2,13 @@ package pools
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -17,16 +20,35 @@ type queuesKnown struct {
 	consumers map[string]int
 	rates     bool
 	states    map[string]topology.QueueState
+	sets      []lanes.Set
+}
+
+// lanesOf are the queues of a worker's lanes, those that are being emptied too.
+func (k queuesKnown) lanesOf(w worker.Worker) (queues []string) {
+	s := lanes.Of(k.sets, w.Name())
+	counts := []int{s.Routed, s.Consumed}
+	slices.Sort(counts)
+	for _, n := range slices.Compact(counts) {
+		for _, q := range topology.LaneQueues(w.Name(), n) {
+			queues = append(queues, q.Name)
+		}
+	}
+	return queues
 }
 
 // readQueues asks the broker.
-func readQueues(session *rabbitmq.Session) (k queuesKnown, err error) {
-	k.ready, k.consumers = map[string]int{}, map[string]int{}
+func readQueues(session *rabbitmq.Session, sets []lanes.Set) (k queuesKnown, err error) {
+	k.sets, k.ready, k.consumers = sets, map[string]int{}, map[string]int{}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		for _, queue := range queuesOf(w) {
-			if k.ready[queue], k.consumers[queue], err = session.Depth(queue); err != nil {
+		for _, queue := range append(queuesOf(w), k.lanesOf(w)...) {
+			ready, consumers, err := session.Depth(queue)
+			if errors.Is(err, rabbitmq.ErrMissing) && queue != w.Queue() && topology.IsLane(queue) {
+				continue // its lanes were switched just now
+			}
+			if err != nil {
 				return queuesKnown{}, err
 			}
+			k.ready[queue], k.consumers[queue] = ready, consumers
 		}
 	}
 	k.known = true
@@ -67,9 +89,20 @@ func (k queuesKnown) fill(r *Queue) {
 	}
 	ready, consumers := k.ready[r.Queue], k.consumers[r.Queue]
 	r.Ready, r.Consumers = &ready, &consumers
+	counted := []string{r.Queue}
 	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Name() != r.Worker {
+			continue
+		}
+		if inLanes := k.lanesOf(w); len(inLanes) > 0 {
+			r.Consumers = nil // lanes have theirs, whatever the slots are
+			for _, lane := range inLanes {
+				ready += k.ready[lane]
+			}
+			counted = append(counted, inLanes...)
+		}
 		queues := queuesOf(w)
-		if w.Name() != r.Worker || len(queues) == 1 {
+		if len(queues) == 1 {
 			continue
 		}
 		dead, retrying := k.ready[queues[1]], 0
@@ -78,8 +111,13 @@ func (k queuesKnown) fill(r *Queue) {
 		}
 		r.Dead, r.Retrying = &dead, &retrying
 	}
-	if state, found := k.states[r.Queue]; found && state.Counted {
-		unacked := int(state.Unacked)
-		r.Unacked, r.In, r.Acked = &unacked, &state.InRate, &state.AckRate
+	unacked, in, acked, known := 0, 0.0, 0.0, true
+	for _, queue := range counted {
+		state, found := k.states[queue]
+		known = known && found && state.Counted
+		unacked, in, acked = unacked+int(state.Unacked), in+state.InRate, acked+state.AckRate
+	}
+	if known {
+		r.Unacked, r.In, r.Acked = &unacked, &in, &acked
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -113,7 +114,7 @@ func (r *Reader) Read(ctx context.Context) (s Sample, err error) {
 	if at.Database != "" {
 		slots, s.Database = r.readSlots(ctx)
 	}
-	queues, err := r.readQueues(ctx, at, &s)
+	queues, err := r.readQueues(ctx, at, slots.sets, &s)
 	if err != nil {
 		return s, err
 	}
@@ -196,7 +197,7 @@ func (r *Reader) readSlots(ctx context.Context) (slotsKnown, error) {
 }
 
 // readQueues asks the broker, over a session that is kept. The error is a setting's.
-func (r *Reader) readQueues(ctx context.Context, at settings.Endpoints, s *Sample) (k queuesKnown, err error) {
+func (r *Reader) readQueues(ctx context.Context, at settings.Endpoints, sets []lanes.Set, s *Sample) (k queuesKnown, err error) {
 	if at.AMQP == "" {
 		s.Broker = errNoFleet
 		return k, nil
@@ -212,7 +213,7 @@ func (r *Reader) readQueues(ctx context.Context, at settings.Endpoints, s *Sampl
 			return k, nil
 		}
 	}
-	if k, s.Broker = readQueues(r.session); s.Broker == nil {
+	if k, s.Broker = readQueues(r.session, sets); s.Broker == nil {
 		s.Rates = k.readRates(ctx, at, config)
 	}
 	return k, nil

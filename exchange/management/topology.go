@@ -84,7 +84,8 @@ func (m *Client) bindings(ctx context.Context, path string) (found []binding, er
 }
 
 func (b binding) spec() topology.BindingSpec {
-	spec := topology.BindingSpec{Exchange: b.Source, RoutingKey: b.RoutingKey, Header: headerOf(b.Arguments)}
+	spec := topology.BindingSpec{Exchange: b.Source, RoutingKey: b.RoutingKey}
+	spec.Header, spec.Value = headerOf(b.Arguments)
 	if b.Kind == "exchange" {
 		spec.To = b.Destination
 	} else {
@@ -93,18 +94,19 @@ func (b binding) spec() topology.BindingSpec {
 	return spec
 }
 
-// headerOf returns the header that a binding requires. Unknown arguments are returned as they are, so that they differ
-// from ours.
-func headerOf(arguments map[string]any) string {
+// headerOf returns the header that a binding requires, and its value. Unknown arguments are returned as they are, so
+// that they differ from ours.
+func headerOf(arguments map[string]any) (header, value string) {
 	if len(arguments) == 0 {
-		return ""
+		return "", ""
 	}
-	for name := range arguments {
-		if reflect.DeepEqual((topology.BindingSpec{Header: name}).Arguments(), arguments) {
-			return name
+	for name, wanted := range arguments {
+		text, _ := wanted.(string)
+		if reflect.DeepEqual((topology.BindingSpec{Header: name, Value: text}).Arguments(), arguments) {
+			return name, text
 		}
 	}
-	return topology.Literal(arguments)
+	return topology.Literal(arguments), ""
 }
 
 // property is the same for all of ours and not among the AMQP arguments.

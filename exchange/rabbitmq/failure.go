@@ -147,7 +147,7 @@ func (d Delivery) Failure() Failure {
 	if !there || text(death["reason"]) == expired && topology.IsRetryQueue(queue) { // its delay ended
 		return f
 	}
-	f.Worker = strings.TrimPrefix(queue, topology.Prefix)
+	f.Worker = topology.WorkerOf(queue)
 	reason, byPolicy := brokersReason(death)
 	f.Error, f.ByPolicy = "the broker dead-lettered it from "+queue+": "+reason, byPolicy
 	if at, ok := death["time"].(time.Time); ok {

@@ -155,12 +155,15 @@ func (t Topology) Surplus(have Topology) []BindingSpec {
 // headerMark precedes a header in the place of a routing key.
 const headerMark = "header "
 
-// Condition is what a message must match to pass: a routing key, or "header x-relayed".
+// Condition is what a message must match to pass: a routing key, "header x-relayed" or "header x-lane=5".
 func (b BindingSpec) Condition() string {
-	if b.Header != "" {
-		return headerMark + b.Header
+	switch {
+	case b.Header == "":
+		return b.RoutingKey
+	case b.Value != "":
+		return headerMark + b.Header + "=" + b.Value
 	}
-	return b.RoutingKey
+	return headerMark + b.Header
 }
 
 func diffBindings(want, have []BindingSpec) []Difference {

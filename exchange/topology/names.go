@@ -51,6 +51,12 @@ func IsRetryQueue(queue string) bool {
 // DeadQueueName is the queue of a worker's dead letters: "composerp.ledger.dead".
 func DeadQueueName(worker string) string { return QueueName(worker) + ".dead" }
 
+// WorkerOf is the worker that a queue belongs to: its own, a retry queue, a lane or its dead letters.
+func WorkerOf(queue string) string {
+	worker, _, _ := strings.Cut(strings.TrimPrefix(queue, Prefix), ".")
+	return worker
+}
+
 // shortDuration writes 15m for Go's 15m0s: people read and type queue names.
 func shortDuration(d time.Duration) string {
 	s := d.String()

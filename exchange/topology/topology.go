@@ -14,6 +14,8 @@ type Subscription struct {
 	RetryDelays  []time.Duration // how long its retry queues hold a message
 	Queue        string          // an existing queue that it drains: then it has no queue and no retry queues of its own
 	ExternalOnly bool            // consume only external publishers' events, not the relay's
+	Ordered      bool            // its queue can be divided into lanes
+	Lanes        Lanes           // of an ordered worker
 }
 
 // Topology is everything the broker must hold, in the order of declaration. All of it is durable, and all queues are
@@ -45,7 +47,8 @@ type BindingSpec struct {
 	Queue      string `json:"queue,omitempty"`
 	To         string `json:"to,omitempty"` // an exchange, when Queue is ""
 	RoutingKey string `json:"routingKey"`
-	Header     string `json:"header,omitempty"` // of a headers exchange: messages with this header set to true
+	Header     string `json:"header,omitempty"` // of a headers exchange: messages with this header set to Value
+	Value      string `json:"value,omitempty"`  // a text; empty: true
 }
 
 // Destination is the queue or the exchange that the binding routes to.
@@ -55,6 +58,9 @@ func (b BindingSpec) Destination() string { return b.Queue + b.To }
 func (b BindingSpec) Arguments() map[string]any {
 	if b.Header == "" {
 		return nil
+	}
+	if b.Value != "" {
+		return map[string]any{matchArgument: matchAnyWithX, b.Header: b.Value}
 	}
 	return map[string]any{matchArgument: matchAnyWithX, b.Header: true}
 }
@@ -120,13 +126,13 @@ func (t *Topology) addWorker(sub Subscription) {
 	t.Queues = append(t.Queues,
 		QueueSpec{Name: queue, Arguments: workingArguments(Dead, queue)},
 		QueueSpec{Name: dead, Arguments: deadLetterArguments()})
-	binding := BindingSpec{Exchange: Events, Queue: queue}
 	if sub.ExternalOnly {
-		binding = BindingSpec{Exchange: Events, To: t.addFilter(sub.Worker)}
+		t.addFilter(sub.Worker)
 	}
-	for _, binding.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
-		t.Bindings = append(t.Bindings, binding)
+	if sub.Ordered {
+		t.addLanes(sub)
 	}
+	t.Bindings = append(t.Bindings, sub.EventBindings()...)
 	t.Bindings = append(t.Bindings,
 		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},
 		BindingSpec{Exchange: Dead, Queue: dead, RoutingKey: queue})
@@ -139,10 +145,10 @@ func (t *Topology) addWorker(sub Subscription) {
 	}
 }
 
-// addFilter adds the exchanges that let only external publishers' events through to a worker's queue, and returns the
-// first. No exchange can match a missing header, so messages with it are routed to an exchange without bindings, and
-// the rest takes the filter's alternate exchange. A relayed copy thus costs no delivery.
-func (t *Topology) addFilter(worker string) string {
+// addFilter adds the exchanges that let only external publishers' events through to a worker's queue. No exchange can
+// match a missing header, so messages with it are routed to an exchange without bindings, and the rest takes the
+// filter's alternate exchange. A relayed copy thus costs no delivery.
+func (t *Topology) addFilter(worker string) {
 	filter, unlogged, logged := FilterName(worker), ExternalName(worker), LoggedName(worker)
 	t.Exchanges = append(t.Exchanges,
 		ExchangeSpec{Name: logged, Kind: "fanout"},
@@ -151,7 +157,6 @@ func (t *Topology) addFilter(worker string) string {
 	t.Bindings = append(t.Bindings,
 		BindingSpec{Exchange: unlogged, Queue: QueueName(worker)},
 		BindingSpec{Exchange: filter, To: logged, Header: HeaderRelayed})
-	return filter
 }
 
 // workingArguments are those of a queue whose messages go to deadLetterExchange, under key, when they expire or reach

@@ -21,6 +21,8 @@ import (
 // excuse those rows, the report calls them in flight, and the next checkpoint carries them over. A dead one stays
 // open, for it may be redriven.
 //
+// One that is parked behind an event that failed is in the database, and never lost.
+//
 // Which of the others are lost? A fleet at rest has no messages: all of them. Beside the load a message may be in its
 // queue, with a consumer, in a retry queue. The caller of Run has observed these and knows, for some consumers, the
 // fewest messages at one moment (Scope.Fewest). Deliveries published before the observation began and open after its
@@ -76,6 +78,7 @@ WHERE ctid = ANY (ARRAY(
     FROM (SELECT o.ctid AS row_id, o.consumer, row_number() OVER (PARTITION BY o.consumer ORDER BY o.seq, o.event_id) AS nth, count(*) OVER (PARTITION BY o.consumer) AS n
           FROM audit_open o
           WHERE o.checkpoint = {now} AND NOT o.dead AND o.consumer <> '` + eventlog.RelayConsumer + `'
+            AND (SELECT count(*) FROM parked_event p WHERE p.consumer = o.consumer AND p.event_id = o.event_id) = 0
             AND CASE WHEN o.seq IS NULL
                 THEN (SELECT count(*) FROM audit_open b WHERE b.checkpoint = {before} AND b.consumer = o.consumer AND b.event_id = o.event_id) > 0
                 ELSE ` + settled("o") + ` END) late

@@ -21,6 +21,9 @@ type Entry struct {
 	Type       event.Type `db:"type"`
 	OccurredAt time.Time  `db:"occurred_at"`
 	Body       []byte     `db:"body"`
+	// Tenant and Aggregate are known of events that ReadPage has read.
+	Tenant    string `db:"tenant_id"`
+	Aggregate string `db:"aggregate_id"`
 }
 
 // columns are events as one array a column, for unnest.

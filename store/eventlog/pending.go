@@ -14,9 +14,9 @@ import (
 // # Pending deliveries
 //
 // A pending delivery is an event and a consumer that subscribed to its type before it was logged and has neither
-// handled it nor has it among its dead letters: it waits in a queue, or it was lost on the way. The log cannot tell
-// which of the two, but it still has the event, and a second copy does no harm. Where the inbox has forgotten, a
-// checkpoint has proven the delivery before, and it is not pending.
+// handled it nor has it among its dead letters, or parked behind one: it waits in a queue, or it was lost on the way.
+// The log cannot tell which of the two, but it still has the event, and a second copy does no harm. Where the inbox
+// has forgotten, a checkpoint has proven the delivery before, and it is not pending.
 
 // PendingDelivery is an event that a consumer has still to handle.
 type PendingDelivery struct {
@@ -34,6 +34,7 @@ WHERE c.name = ANY ($1::text[])
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
+  AND (SELECT count(*) FROM parked_event p WHERE p.consumer = c.name AND p.event_id = e.event_id) = 0
   AND NOT ` + ForgottenSQL
 
 // The relay will publish what it has not passed. Events that came straight over AMQP were published when they were

@@ -3,6 +3,7 @@ package failures
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/parking"
 )
 
 // Disposition is why a dead letter leaves its queue.
@@ -78,15 +80,37 @@ func recordUnknown(ctx context.Context, tx store.Tx, found []DeadLetter, ids []u
 var markRedriven = pg.SQL(`
 UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 WHERE id = ANY ($1::uuid[])`)
 
-var markDiscarded = pg.SQL(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
+var markDiscarded = pg.SQL(`
+UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[]) RETURNING consumer, event_id`)
 
-// MarkDeadLetters records that these letters are about to leave their queue.
+// MarkDeadLetters records that these letters are about to leave their queue. What is parked behind one that is
+// discarded goes on without it.
 func MarkDeadLetters(ctx context.Context, db *store.DB, disposition Disposition, ids []uuid.UUID) error {
-	mark := markRedriven
-	if disposition == Discarded {
-		mark = markDiscarded
+	doing := fmt.Sprintf("marking %d dead letters", len(ids))
+	if disposition == Redriven {
+		return pg.WriteAlone(ctx, db, doing, markRedriven, pg.UUIDs(ids))
 	}
-	return pg.WriteAlone(ctx, db, fmt.Sprintf("marking %d dead letters", len(ids)), mark, pg.UUIDs(ids))
+	return db.InTx(ctx, func(tx store.Tx) error {
+		discarded, err := pg.List[struct {
+			Consumer string
+			EventID  uuid.NullUUID `db:"event_id"`
+		}](ctx, tx, doing, markDiscarded, pg.UUIDs(ids))
+		if err != nil {
+			return err
+		}
+		events := map[string][]uuid.UUID{}
+		for _, d := range discarded {
+			if d.EventID.Valid {
+				events[d.Consumer] = append(events[d.Consumer], d.EventID.UUID)
+			}
+		}
+		for _, consumer := range slices.Sorted(maps.Keys(events)) {
+			if _, err := parking.Advance(ctx, tx, consumer, events[consumer]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // A letter reaches the log and its queue at about the same time, and the walk may have begun in between. Times are by

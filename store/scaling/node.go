@@ -44,10 +44,11 @@ func (n Node) Offers(queue string) (slots int, ok bool) {
 	return int(n.FlagSlots[i]), true
 }
 
-// A lease that ends later than any renewal allows is from before the clock was set back: it has ended (store.Lease).
-const alive = `(lease_until >= clock_timestamp() AND lease_until <= clock_timestamp() + interval '30 seconds')`
+// AliveSQL is true of a node whose lease has not ended. A lease that ends later than any renewal allows is from before
+// the clock was set back: it has ended (store.Lease).
+const AliveSQL = `(lease_until >= clock_timestamp() AND lease_until <= clock_timestamp() + interval '30 seconds')`
 
-const nodeColumns = `id, term, host, pid, version, capacity, labels, queues, flag_slots, paused, draining, started_at, ` + alive + ` AS alive,
+const nodeColumns = `id, term, host, pid, version, capacity, labels, queues, flag_slots, paused, draining, started_at, ` + AliveSQL + ` AS alive,
        extract(epoch FROM clock_timestamp() - lease_until) + 15 AS silent_for`
 
 var registerNode = pg.SQL(`
@@ -100,7 +101,7 @@ var renewNode = pg.SQL(`
 UPDATE worker_node SET lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND term = $2`)
 
 var plan = pg.SQL(`
-WITH flagged AS (SELECT f.queue, sum(f.slots) AS slots FROM worker_node CROSS JOIN unnest(queues, flag_slots) f(queue, slots) WHERE ` + alive + ` GROUP BY f.queue),
+WITH flagged AS (SELECT f.queue, sum(f.slots) AS slots FROM worker_node CROSS JOIN unnest(queues, flag_slots) f(queue, slots) WHERE ` + AliveSQL + ` GROUP BY f.queue),
 assigned AS (SELECT queue, sum(slots) AS slots FROM worker_assignment GROUP BY queue)
 SELECT o.queue, CASE WHEN coalesce(p.managed, false) THEN coalesce(assigned.slots, 0) ELSE coalesce(flagged.slots, 0) END AS fleet, coalesce(p.assigned, 0) AS revision,
        CASE WHEN n.draining OR coalesce(p.paused, false) OR o.queue = ANY (n.paused) THEN 0
@@ -139,27 +140,29 @@ type Report struct {
 	Planned
 	Running int   `db:"running"`
 	Busy    int   `db:"busy"`
-	Seq     int64 `db:"seq"` // the log position of the newest message taken; 0: none
+	Seq     int64 `db:"seq"`      // the log position of the newest message taken; 0: none
+	InLanes bool  `db:"in_lanes"` // no slot handles the queue but in lanes: see package lanes
 }
 
 var report = pg.SQL(`
-INSERT INTO worker_report AS r (node, queue, planned, running, busy, seq, revision)
-SELECT $1, w.queue, w.planned, w.running, w.busy, w.seq, w.revision
-FROM unnest($2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::bigint[]) w(queue, planned, running, busy, seq, revision)
+INSERT INTO worker_report AS r (node, queue, planned, running, busy, seq, revision, in_lanes)
+SELECT $1, w.queue, w.planned, w.running, w.busy, w.seq, w.revision, w.in_lanes
+FROM unnest($2::text[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::boolean[]) w(queue, planned, running, busy, seq, revision, in_lanes)
 ON CONFLICT (node, queue) DO UPDATE SET planned = excluded.planned, running = excluded.running, busy = excluded.busy,
-    seq = excluded.seq, revision = excluded.revision, reported_at = clock_timestamp()`)
+    seq = excluded.seq, revision = excluded.revision, in_lanes = excluded.in_lanes, reported_at = clock_timestamp()`)
 
 // Say records what a node runs.
 func Say(ctx context.Context, db *store.DB, n Node, reports []Report) error {
 	var queues pq.StringArray
 	columns := make([]pq.Int64Array, 5)
+	var inLanes pq.BoolArray
 	for _, r := range reports {
-		queues = append(queues, r.Queue)
+		queues, inLanes = append(queues, r.Queue), append(inLanes, r.InLanes)
 		for i, v := range []int64{int64(r.Slots), int64(r.Running), int64(r.Busy), r.Seq, r.Revision} {
 			columns[i] = append(columns[i], v)
 		}
 	}
-	return pg.WriteAlone(ctx, db, "reporting the slots of node "+n.ID, report, n.ID, queues, columns[0], columns[1], columns[2], columns[3], columns[4])
+	return pg.WriteAlone(ctx, db, "reporting the slots of node "+n.ID, report, n.ID, queues, columns[0], columns[1], columns[2], columns[3], columns[4], inLanes)
 }
 
 var (
@@ -172,7 +175,7 @@ DELETE FROM worker_report r USING gone WHERE r.node = gone.id`)
 	readNodes       = pg.SQL(`SELECT ` + nodeColumns + ` FROM worker_node ORDER BY id`)
 	readPools       = pg.SQL(`SELECT ` + poolColumns + ` FROM worker_pool ORDER BY queue`)
 	readAssignments = pg.SQL(`SELECT queue, node, slots FROM worker_assignment ORDER BY queue, node`)
-	readReports     = pg.SQL(`SELECT node, queue, planned AS slots, running, busy, seq, revision FROM worker_report ORDER BY queue, node`)
+	readReports     = pg.SQL(`SELECT node, queue, planned AS slots, running, busy, seq, revision, in_lanes FROM worker_report ORDER BY queue, node`)
 )
 
 // Leave forgets a node that ends, so that the leader need not wait for its lease.

@@ -74,7 +74,7 @@ func Did(ctx context.Context, db *store.DB, n Node, works []Work) error {
 
 var readWork = pg.SQL(`
 SELECT w.node, w.queue, w.term, w.batch, w.held, w.acked, w.returned, w.retried, w.deferred, w.batches, w.messages, w.squares, w.seconds, w.products, w.busy
-FROM worker_work w JOIN worker_node n ON n.id = w.node AND n.term = w.term WHERE ` + alive + ` ORDER BY w.queue, w.node`)
+FROM worker_work w JOIN worker_node n ON n.id = w.node AND n.term = w.term WHERE ` + AliveSQL + ` ORDER BY w.queue, w.node`)
 
 var databaseRoom = pg.SQL(`
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

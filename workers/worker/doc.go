@@ -28,6 +28,7 @@
 //	breaker.go     a dependency that is away is not called
 //	limit.go       a dependency is called only so often at once
 //	isolation.go   a message that kills the process is found and set apart
+//	parking.go     of an ordered worker: the events behind one that failed wait
 //
 // # How an event reaches the queue
 //
@@ -65,8 +66,7 @@
 //
 // # Where the code is
 //
-//	worker.go     declarations
-//	on.go         On, OnBatch, OnMessages
+//	worker.go     declarations: On, OnBatch, OnMessages and their options
 //	call.go       OnCall: effects outside the database
 //	timer.go      Every: work that no message asks for
 //	tx.go         what a handler may do: Emit
@@ -74,6 +74,7 @@
 //	runner.go     a worker in this process: its sessions
 //	slots.go      how many slots there are, while it runs
 //	slot.go       one consumer: take, decode, acknowledge
+//	lanes.go      slots that handle the events of an aggregate in order
 //	origin.go     which messages came through the log
 //	processor.go  one transaction: claim, handle, emit, commit
 //	rehearse.go   the same, rolled back

@@ -88,7 +88,7 @@ func (s *slot) batches(ctx context.Context, deliveries []rabbitmq.Delivery) ([][
 		return [][]rabbitmq.Delivery{deliveries}, nil
 	}
 	if s.isolating.Due() {
-		s.Log.Warn(logIsolating, "queue", s.Worker.queue, "suspect", len(names), "of", len(deliveries))
+		s.Log.Warn(logIsolating, "queue", s.queue, "suspect", len(names), "of", len(deliveries))
 	}
 	var noted map[string]int
 	err := s.whileUnserved(ctx, func() (err error) {

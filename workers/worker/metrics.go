@@ -17,10 +17,11 @@ import (
 const (
 	outcomeHandled   = "handled"
 	outcomeDuplicate = "duplicate"
+	outcomeParked    = "parked" // kept back behind an event of its aggregate that failed
 )
 
 var outcomes = []string{
-	outcomeHandled, outcomeDuplicate,
+	outcomeHandled, outcomeDuplicate, outcomeParked,
 	string(failures.OutcomeRetried), string(failures.OutcomeDeferred), string(failures.OutcomeQuarantined), string(failures.OutcomeDead),
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/lanes"
 )
 
 // # Failure policy: database outage
@@ -42,7 +43,7 @@ var errGivenUp = errors.New("given up")
 
 // notTheMessages tells errors that no message caused: they end the slot, and the broker delivers again.
 func notTheMessages(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || isOutage(err)
+	return ctx.Err() != nil || isOutage(err) || errors.Is(err, lanes.ErrLost)
 }
 
 // isOutage tells errors that only a change of the database can end: it is away, or

@@ -15,6 +15,8 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/parking"
 )
 
 // processor is the middle of the chain, and knows no broker: decode, claim, handle,
@@ -25,6 +27,7 @@ type processor struct {
 	db       *store.DB
 	consumer inbox.ConsumerID
 	bounds   *eventlog.Bounds
+	lane     *lanes.Lane // that its transactions must own; nil: none
 }
 
 // message is a delivery and, but for OnMessages, the event in it.
@@ -40,6 +43,9 @@ type message struct {
 type outcome struct {
 	handled int
 	emitted []event.Any
+	parked  int // messages kept back behind an event that failed
+	// advanced: the event that an aggregate waited for was handled.
+	advanced bool
 }
 
 // decode reads the event in a message. Only events that did not come through the
@@ -95,13 +101,24 @@ func (p processor) process(ctx context.Context, messages []message) (outcome, er
 }
 
 func (p processor) claimAndHandle(ctx context.Context, messages []message, by claimer) (outcome, error) {
-	return p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
-		events, err := p.claim(ctx, tx, messages, by)
+	parked, advanced := 0, false
+	done, err := p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
+		free, heads, err := p.park(ctx, tx, messages)
+		if parked = len(messages) - len(free); err != nil || len(free) == 0 {
+			return 0, err
+		}
+		events, err := p.claim(ctx, tx, free, by)
 		if err != nil {
 			return 0, err
 		}
-		return len(events), p.handle(ctx, tx, events)
+		if err := p.handle(ctx, tx, events); err != nil || len(heads) == 0 {
+			return len(events), err
+		}
+		advanced, err = parking.Advance(ctx, tx, p.worker.name, heads)
+		return len(events), err
 	})
+	done.parked, done.advanced = parked, advanced
+	return done, err
 }
 
 // claimer enters events in the inbox, and gives those that are new to the worker, each once, in arrival order.
@@ -191,6 +208,11 @@ func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *T
 		return outcome{}, err
 	}
 	defer tx.rollback(&err)
+	if p.lane != nil {
+		if err := lanes.Hold(ctx, tx, *p.lane); err != nil {
+			return outcome{}, err
+		}
+	}
 	handled, err := do(tx)
 	if err != nil {
 		return outcome{}, err
@@ -202,7 +224,7 @@ func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *T
 	if err := tx.owner.Commit(); err != nil {
 		return outcome{}, err
 	}
-	return outcome{handled, tx.emitted}, nil
+	return outcome{handled: handled, emitted: tx.emitted}, nil
 }
 
 // begin opens a transaction, which its caller ends.
@@ -252,7 +274,7 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 	if err != nil {
 		return nil, err
 	}
-	p := processor{w, db, consumer, new(eventlog.Bounds)}
+	p := processor{worker: w, db: db, consumer: consumer, bounds: new(eventlog.Bounds)}
 	logged, err := p.logged(ctx, deliveries)
 	if err != nil {
 		return nil, err

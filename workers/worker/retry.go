@@ -61,6 +61,9 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 	if s.Worker.consumesForeignQueue() {
 		return fmt.Errorf("handling message %s of %s, which has no retry queues: %w", m.ID, s.Worker.queue, failure)
 	}
+	if parked, err := s.hold(ctx, m); err != nil || parked {
+		return err
+	}
 	if away, is := asUnavailable(failure); is && len(s.Worker.retryDelays) > 0 {
 		return s.postpone(ctx, m, away)
 	}

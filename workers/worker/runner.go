@@ -41,6 +41,11 @@ type Runner struct {
 	running, busy atomic.Int64
 	seq           atomic.Int64
 	works         works
+
+	laneSlots atomic.Int64 // of running, those that share the lanes
+	divided   atomic.Bool  // no slot runs but these
+	permits   permits      // of lanes to handle a batch
+	due       atomic.Bool  // without lanes: there may be parked events whose turn has come
 }
 
 // drainTime is how long a batch in hand may take once the process stops.
@@ -100,7 +105,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
 		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
-			r.processor = processor{r.Worker, r.DB, consumer, new(eventlog.Bounds)}
+			r.processor = processor{worker: r.Worker, db: r.DB, consumer: consumer, bounds: new(eventlog.Bounds)}
 			return nil
 		}
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {

@@ -15,6 +15,9 @@ import (
 // the ends of the chain: take, decode, acknowledge. The middle is the processor's.
 type slot struct {
 	*Runner
+	processor processor
+	queue     string    // that it consumes
+	lane      *laneSlot // nil: it consumes the queue beside other slots
 	number    int
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
@@ -52,9 +55,9 @@ func (s *slot) consume(ctx, leaving context.Context) error {
 // open starts a consumer with the prefetch that fits now.
 func (s *slot) open() (*rabbitmq.Consumer, error) {
 	s.ahead = s.prefetch()
-	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), s.ahead)
+	consumer, err := s.session.Consume(s.queue, s.tag(s.number), s.ahead)
 	if err != nil {
-		return nil, fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
+		return nil, fmt.Errorf("consuming %s: %w", s.queue, err)
 	}
 	return consumer, nil
 }
@@ -147,7 +150,7 @@ func (s *slot) endedBy(ctx context.Context, err error) error {
 		return nil
 	}
 	if errors.Is(err, rabbitmq.ErrConsumerCancelled) {
-		s.Log.Error(logConsumerCancelled, "queue", s.Worker.queue)
+		s.Log.Error(logConsumerCancelled, "queue", s.queue)
 		return err
 	}
 	if ctx.Err() != nil {
@@ -188,6 +191,9 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 // letters. nil means that all of them may be acknowledged.
 func (s *slot) process(ctx context.Context, deliveries []rabbitmq.Delivery) error {
 	messages, err := s.decode(ctx, deliveries)
+	if err == nil {
+		messages, err = s.sort(ctx, messages)
+	}
 	if err != nil || len(messages) == 0 {
 		return err
 	}
@@ -234,7 +240,11 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 		return err
 	}
 	s.count(outcomeHandled, done.handled)
-	s.count(outcomeDuplicate, len(messages)-done.handled)
+	s.count(outcomeParked, done.parked)
+	s.count(outcomeDuplicate, len(messages)-done.handled-done.parked)
+	if done.advanced {
+		s.resumeSoon()
+	}
 	return nil
 }
 

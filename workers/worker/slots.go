@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/lanes"
 )
 
 // # Slots that come and go
@@ -62,7 +63,16 @@ type target struct {
 	set     bool // else Runner.Slots counts
 	slots   int
 	fleet   int           // slots of the worker in all processes
+	plan    lanes.Plan    // of an ordered worker
 	changed chan struct{} // closed with the next change
+}
+
+// change tells Run of a change. The lock is held.
+func (t *target) change() {
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
 }
 
 // Scale sets how many slots the worker has in this process, 0 for none, and how many in the whole fleet, these
@@ -76,10 +86,7 @@ func (r *Runner) Scale(slots, fleet int) (changed bool) {
 		return false
 	}
 	r.target.set, r.target.slots = true, max(0, slots)
-	if r.target.changed != nil {
-		close(r.target.changed)
-		r.target.changed = nil
-	}
+	r.target.change()
 	return true
 }
 
@@ -115,11 +122,13 @@ type Activity struct {
 	Busy    int // those with messages in hand
 	// Seq is the highest log position of the messages taken; 0 before the first that came through the log.
 	Seq int64
+	// InLanes tells that all of the slots share the lanes of this process: none handles the worker's queue beside others.
+	InLanes bool
 }
 
 // Activity tells what the worker's slots do now.
 func (r *Runner) Activity() Activity {
-	return Activity{Running: int(r.running.Load()), Busy: int(r.busy.Load()), Seq: r.seq.Load()}
+	return Activity{Running: int(r.running.Load()), Busy: int(r.busy.Load()), Seq: r.seq.Load(), InLanes: r.divided.Load()}
 }
 
 // began and ended count a slot that consumes.
@@ -158,6 +167,9 @@ type slotSet struct {
 	mu    sync.Mutex
 	leave map[int]context.CancelFunc // by number; nil for a slot that drains
 	kept  int                        // those that do not drain
+
+	lanes    map[int64]runningLane // by term
+	resuming bool                  // parked events are handled beside the slots
 }
 
 // consume runs the slots of one session. The first slot that fails ends it.
@@ -167,12 +179,23 @@ func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	slots := &slotSet{Runner: r, session: session, publisher: publisher, group: g, leave: map[int]context.CancelFunc{}}
+	slots := &slotSet{Runner: r, session: session, publisher: publisher, group: g, leave: map[int]context.CancelFunc{}, lanes: map[int64]runningLane{}}
+	defer r.setLaneSlots(0)
+	var due <-chan time.Time
+	if r.Worker.ordered {
+		ticker := time.NewTicker(laneWait)
+		defer ticker.Stop()
+		due = ticker.C
+	}
 	for {
 		wanted, _, changed := r.wanted()
 		slots.resize(ctx, wanted)
 		select {
 		case <-changed:
+		case <-due:
+			if r.due.Load() && !r.lanePlan().On() {
+				slots.resumeUnlaned(ctx)
+			}
 		case <-session.Done():
 			return cmp.Or(g.Wait(), session.Err())
 		case <-ctx.Done():
@@ -181,10 +204,20 @@ func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	}
 }
 
-// resize starts slots, with the lowest numbers that are free, or lets those with the highest drain.
+// resize starts slots, with the lowest numbers that are free, or lets those with the highest drain. With lanes it
+// starts and leaves lanes instead, which share the slots.
 func (s *slotSet) resize(ctx context.Context, wanted int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.noteDivided()
+	plan := s.lanePlan()
+	s.divide(ctx, plan)
+	if plan.On() {
+		s.setLaneSlots(wanted)
+		wanted = 0
+	} else {
+		s.setLaneSlots(0)
+	}
 	for number := 1; s.kept < wanted; number++ {
 		if _, taken := s.leave[number]; !taken {
 			s.start(ctx, number)
@@ -208,7 +241,7 @@ func (s *slotSet) start(ctx context.Context, number int) {
 	leaving, leave := context.WithCancel(ctx)
 	s.leave[number] = leave
 	s.kept++
-	one := &slot{Runner: s.Runner, number: number, session: s.session, publisher: s.publisher, pauses: newBackoff()}
+	one := s.newSlot(number)
 	s.group.Go(func() error {
 		defer leave()
 		defer s.end(number)
@@ -216,9 +249,14 @@ func (s *slotSet) start(ctx context.Context, number int) {
 	})
 }
 
+func (s *slotSet) newSlot(number int) *slot {
+	return &slot{Runner: s.Runner, processor: s.processor, queue: s.Worker.queue, number: number, session: s.session, publisher: s.publisher, pauses: newBackoff()}
+}
+
 // end frees a slot's number. A slot that ends by itself has failed, and the session with it.
 func (s *slotSet) end(number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.leave, number)
+	s.noteDivided()
 }

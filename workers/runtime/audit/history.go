@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/topology"
@@ -51,7 +50,7 @@ func (w *history) fewest() map[string]int64 {
 	for _, l := range w.snapshots {
 		middle := !l.at.Before(from) && !l.at.After(to)
 		for _, q := range l.queues {
-			worker := workerOf(q.name)
+			worker := topology.WorkerOf(q.name)
 			switch {
 			case q.role == deadLetterLog && (q.moving() || !q.known || q.missing):
 				return map[string]int64{}
@@ -87,10 +86,4 @@ func (w *history) stuck() map[string]bool {
 		stuck[name] = n == len(w.snapshots)
 	}
 	return stuck
-}
-
-// workerOf is the worker whose queue or retry queue it is.
-func workerOf(queue string) string {
-	worker, _, _ := strings.Cut(strings.TrimPrefix(queue, topology.QueueName("")), ".")
-	return worker
 }

@@ -3,6 +3,7 @@ package scaler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 )
@@ -224,8 +226,20 @@ func (a *auto) ready(ctx context.Context, worker string) (ready int, blocked boo
 			return 0, false, err
 		}
 	}
-	if ready, _, err = a.session.Depth(topology.QueueName(worker)); err != nil {
+	sets, err := lanes.Sets(ctx, a.node.DB)
+	if err != nil {
 		return 0, false, err
+	}
+	queues, set := []string{topology.QueueName(worker)}, lanes.Of(sets, worker)
+	for _, q := range topology.LaneQueues(worker, set.Consumed) {
+		queues = append(queues, q.Name)
+	}
+	for _, queue := range queues {
+		n, _, err := a.session.Depth(queue)
+		if switched := errors.Is(err, rabbitmq.ErrMissing) && topology.IsLane(queue); err != nil && !switched {
+			return 0, false, err
+		}
+		ready += n
 	}
 	_, blocked = a.session.Blocked()
 	return ready, blocked, nil

@@ -4,12 +4,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 )
 
 // Metrics are the pools' gauges; make one with NewMetrics. Only the leader's process has their series.
 type Metrics struct {
 	desired, running, unplaced *prometheus.GaugeVec
+	lanes, unowned             *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics of pools.
@@ -22,6 +24,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		desired:  gauge("composerp_pool_desired", "Slots that the pool should have, before what nodes can take; the leader's process alone has it."),
 		running:  gauge("composerp_pool_running", "Slots of the pool that living nodes report as running; the leader's process alone has it."),
 		unplaced: gauge("composerp_pool_unplaced", "Slots that the pool should have and no node has room for; the leader's process alone has it."),
+		lanes:    gauge("composerp_lanes", "Lanes that the queue is divided into; the leader's process alone has it."),
+		unowned:  gauge("composerp_lanes_unowned", "Lanes that no living node has handled for 30 s: their events wait; the leader's process alone has it."),
 	}
 }
 
@@ -50,4 +54,24 @@ func (m *Metrics) hide() {
 	m.desired.Reset()
 	m.running.Reset()
 	m.unplaced.Reset()
+}
+
+// showLanes sets the gauges of lanes.
+func (m *Metrics) showLanes(sets []lanes.Set, unowned map[string]int) {
+	if m == nil {
+		return
+	}
+	for _, s := range sets {
+		m.lanes.WithLabelValues(s.Queue).Set(float64(s.Consumed))
+		m.unowned.WithLabelValues(s.Queue).Set(float64(unowned[s.Queue]))
+	}
+}
+
+// hideLanes removes their series: another process leads.
+func (m *Metrics) hideLanes() {
+	if m == nil {
+		return
+	}
+	m.lanes.Reset()
+	m.unowned.Reset()
 }

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/worker"
@@ -30,13 +33,15 @@ const (
 
 // Node is this process. DB and Runners are needed; the node calls Scale of the runners, and their Run is its caller's.
 type Node struct {
-	DB *store.DB // at least three connections
+	DB *store.DB // at least five connections
 	// Hints, if set, receives when there may be something to read (scaling.Channel); without it the node polls.
 	Hints <-chan struct{}
 	// Self has the id that is wished for, host, process id, version, capacity and labels.
 	Self    scaling.Node
 	Runners []*worker.Runner
-	Broker  rabbitmq.Config // asked by the leader for the depth of queues in mode auto
+	// Ordered are the ordered workers of the whole fleet, whose lanes the leader switches; nil: those of Runners.
+	Ordered []topology.Subscription
+	Broker  rabbitmq.Config // asked by the leader for the depth of queues in mode auto, and for lanes
 	Metrics *Metrics        // nil: none
 	Log     *slog.Logger
 	// Interval is how often the leader decides for pools in mode auto; 0: autoscaler.Interval. Now is the clock of these
@@ -50,17 +55,24 @@ type Node struct {
 
 	changed chan struct{} // a slot has begun or ended
 	look    chan struct{} // the leader is to look now
-	ready   bool
-	said    []scaling.Report
-	saidAt  time.Time
-	did     []scaling.Work
-	didAt   time.Time
+	// The same for lanes: to assign them, and to take the next step of a switch.
+	lanesLook, lanesStep chan struct{}
+	ready                bool
+	said                 []scaling.Report
+	saidAt               time.Time
+	did                  []scaling.Work
+	didAt                time.Time
 }
 
 // Attach makes the runners tell the node of their slots. Call it before they run.
 func (n *Node) Attach() {
 	n.changed, n.look = make(chan struct{}, 1), make(chan struct{}, 1)
+	n.lanesLook, n.lanesStep = make(chan struct{}, 1), make(chan struct{}, 1)
+	every := n.Ordered == nil
 	for _, r := range n.Runners {
+		if sub := r.Worker.Subscription(); every && sub.Ordered {
+			n.Ordered = append(n.Ordered, sub)
+		}
 		n.Self.Queues = append(n.Self.Queues, r.Worker.Name())
 		n.Self.FlagSlots = append(n.Self.FlagSlots, int64(max(1, r.Slots)))
 		r.Scale(0, 0)
@@ -108,12 +120,10 @@ func (n *Node) Run(ctx context.Context) error {
 // lead assigns slots while the lease is held, and beside that decides for pools in mode auto.
 func (n *Node) lead(ctx context.Context, lease store.Lease) error {
 	ctx, cancel := context.WithCancel(ctx)
-	decided := make(chan struct{})
-	go func() {
-		defer close(decided)
-		(&auto{node: n, queues: map[string]*autoQueue{}}).run(ctx, lease)
-	}()
-	defer func() { cancel(); <-decided }()
+	var beside sync.WaitGroup
+	beside.Go(func() { (&auto{node: n, queues: map[string]*autoQueue{}}).run(ctx, lease) })
+	beside.Go(func() { n.divide(ctx, lease) })
+	defer func() { cancel(); beside.Wait() }()
 	shares := newSharer(cmp.Or(n.Rest, shareRest))
 	decide := func(s scaling.State, reports []scaling.Report) scaling.Slots {
 		return shares.decide(time.Now(), s, reports)
@@ -154,6 +164,8 @@ func (n *Node) follow(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-n.Hints:
 			poke(n.look)
+			poke(n.lanesLook)
+			poke(n.lanesStep)
 		case <-n.changed:
 		case <-timer.C:
 		}
@@ -175,7 +187,11 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 	if err != nil {
 		return err
 	}
-	reports := n.apply(planned)
+	plans, err := n.plans(ctx)
+	if err != nil {
+		return err
+	}
+	reports := n.apply(planned, plans)
 	if err := n.sayWork(ctx); err != nil {
 		return err
 	}
@@ -217,8 +233,16 @@ func (n *Node) sayWork(ctx context.Context) error {
 	return nil
 }
 
-// apply sets the workers' slots, and returns what they do.
-func (n *Node) apply(planned []scaling.Planned) []scaling.Report {
+// plans reads what the node has to do with lanes; nothing where it runs no ordered worker.
+func (n *Node) plans(ctx context.Context) ([]lanes.Plan, error) {
+	if !slices.ContainsFunc(n.Runners, func(r *worker.Runner) bool { return r.Worker.Ordered() }) {
+		return nil, nil
+	}
+	return lanes.Plans(ctx, n.DB, n.Self)
+}
+
+// apply sets the workers' lanes and slots, and returns what they do.
+func (n *Node) apply(planned []scaling.Planned, plans []lanes.Plan) []scaling.Report {
 	reports := make([]scaling.Report, 0, len(planned))
 	settled := true
 	for _, p := range planned {
@@ -226,12 +250,17 @@ func (n *Node) apply(planned []scaling.Planned) []scaling.Report {
 			if r.Worker.Name() != p.Queue {
 				continue
 			}
+			for _, plan := range plans {
+				if r.Worker.Ordered() && plan.Queue == p.Queue {
+					r.Lanes(plan) // before the slots: none begins beside lanes
+				}
+			}
 			if r.Scale(p.Slots, p.Fleet) {
 				n.Log.Info(logNodeScales, "worker", p.Queue, "slots", p.Slots)
 			}
 			does := r.Activity()
 			settled = settled && does.Running >= p.Slots
-			reports = append(reports, scaling.Report{Node: n.Self.ID, Planned: p, Running: does.Running, Busy: does.Busy, Seq: does.Seq})
+			reports = append(reports, scaling.Report{Node: n.Self.ID, Planned: p, Running: does.Running, Busy: does.Busy, Seq: does.Seq, InLanes: does.InLanes})
 		}
 	}
 	if settled && !n.ready {

@@ -26,6 +26,9 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 		v.declareError = ""
 		return
 	}
+	if v.switched(ctx) {
+		return // what is missing by now is not what was missing then
+	}
 	err := v.recordGaps(ctx, v.history.gaps(missing))
 	if err == nil {
 		err = v.declareAnew(ctx, missing)

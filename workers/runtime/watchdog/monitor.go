@@ -19,18 +19,21 @@ import (
 // monitor is what a watchdog knows while it leads.
 type monitor struct {
 	*Watchdog
+	Plan         Plan // with the lanes that queues have now
 	observer     observer.Observer
 	snapshots    []observer.Snapshot // as far back as judgements need, the newest last
 	current      map[identity]Problem
 	history      *history
-	countedAt    time.Time              // when the queues were last counted exactly
-	declareError string                 // why declaring failed the last time
-	reported     bool                   // declareError is in the log
-	undeclared   []topology.BindingSpec // to be declared anew
-	foreign      []topology.BindingSpec // bindings of others, by the last snapshot that showed them
-	gapReads     clock.Seldom           // failed ones, in the log
-	policies     map[string]string      // by consumer, as they were noted last; nil before that
-	policyNotes  clock.Seldom           // failed ones, in the log
+	countedAt    time.Time                 // when the queues were last counted exactly
+	declareError string                    // why declaring failed the last time
+	reported     bool                      // declareError is in the log
+	undeclared   []topology.BindingSpec    // to be declared anew
+	foreign      []topology.BindingSpec    // bindings of others, by the last snapshot that showed them
+	gapReads     clock.Seldom              // failed ones, in the log
+	lanes        map[string]topology.Lanes // of the plan, by worker
+	laneProblems []Problem                 // by the last reading
+	policies     map[string]string         // by consumer, as they were noted last; nil before that
+	policyNotes  clock.Seldom              // failed ones, in the log
 
 	searchedAt  time.Time                    // when lost events were last searched
 	searched    map[string]int64             // position of the log up to which that was done, by consumer
@@ -43,6 +46,7 @@ type monitor struct {
 
 // observe takes one snapshot, reports the problems in it, and repairs what it can.
 func (v *monitor) observe(ctx context.Context) {
+	v.readLanes(ctx)
 	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // seldom: it asks the broker for each queue
 	now := v.observer.Observe(ctx)
 	if ctx.Err() != nil {
@@ -69,7 +73,7 @@ func (v *monitor) observe(ctx context.Context) {
 }
 
 func (v *monitor) problems(now observer.Snapshot) []Problem {
-	found := v.Plan.Immediate(now)
+	found := append(v.Plan.Immediate(now), v.laneProblems...)
 	if now.Unseen != nil {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})
 	}

@@ -4,12 +4,16 @@ import (
 	"slices"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/lanes"
 )
 
 // Plan is the topology and the workers that the fleet should have.
 type Plan struct {
 	Topology topology.Topology
 	Workers  []Worker
+
+	subscriptions []topology.Subscription
+	here          []string
 }
 
 // Worker is a worker of the fleet as the broker sees it.
@@ -20,11 +24,13 @@ type Worker struct {
 	Exchanges   []string // that lead to its queue
 	Local       bool     // it runs in this process, so its queue has a consumer
 	Intake      bool     // it logs events that came straight over AMQP
+	Lanes       []string // the queues of its lanes, those that are being emptied too
+	Waits       bool     // its queue is not consumed for now: old lanes are being emptied
 }
 
 // NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process.
 func NewPlan(subs []topology.Subscription, here []string) Plan {
-	plan := Plan{Topology: topology.Compute(subs)}
+	plan := Plan{Topology: topology.Compute(subs), subscriptions: subs, here: here}
 	for _, sub := range subs {
 		w := Worker{Name: sub.Worker, Queue: sub.Queue, Local: slices.Contains(here, sub.Worker), Intake: sub.ExternalOnly, Exchanges: []string{topology.Events}}
 		if sub.ExternalOnly {
@@ -36,9 +42,23 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 				w.RetryQueues = append(w.RetryQueues, topology.RetryQueueName(sub.Worker, d))
 			}
 		}
+		if sub.Ordered {
+			w.Exchanges = append(w.Exchanges, topology.LanesName(sub.Worker), topology.UnlanedName(sub.Worker))
+			w.Waits = sub.Lanes.Consumed > 0 && sub.Lanes.Routed == 0
+			for _, lanes := range []int{sub.Lanes.Routed, sub.Lanes.Consumed} {
+				for _, q := range topology.LaneQueues(sub.Worker, lanes) {
+					w.Lanes = append(w.Lanes, q.Name)
+				}
+			}
+		}
 		plan.Workers = append(plan.Workers, w)
 	}
 	return plan
+}
+
+// WithLanes is the plan of the same fleet with the lanes that its queues have now.
+func (p Plan) WithLanes(sets []lanes.Set) Plan {
+	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here)
 }
 
 // Affected gives the workers that may lose events while this is missing: only events published meanwhile (false), or
@@ -50,7 +70,9 @@ func (p Plan) Affected(missing topology.Topology) map[string]bool {
 	affected := map[string]bool{}
 	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry })
 	for _, w := range p.Workers {
-		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.RetryQueues, queue) }
+		its := func(queue string) bool {
+			return queue == w.Queue || slices.Contains(w.RetryQueues, queue) || slices.Contains(w.Lanes, queue)
+		}
 		listens := func(b topology.BindingSpec) bool {
 			return slices.Contains(w.Exchanges, b.Exchange) && (its(b.Queue) || slices.Contains(w.Exchanges, b.To))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
@@ -73,7 +74,7 @@ func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("watchdog leads")
 	w.leading.Store(true)
 	w.Metrics.leading.Set(1)
-	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{}, searched: map[string]int64{},
+	v := &monitor{Watchdog: w, Plan: w.Plan, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{}, searched: map[string]int64{}, lanes: map[string]topology.Lanes{},
 		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
 		v.observer.Close()
