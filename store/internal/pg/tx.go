@@ -23,7 +23,8 @@ type Transaction struct {
 	own      map[Statement]*sqlx.Stmt // prepared for this transaction alone
 	state    states
 	onCommit []func()
-	// unbind frees the transaction from the context that began it, whose end is ended; release ends the one that it runs in.
+	// unbind frees the transaction from the context that began it, whose error is ended; release ends the one that it
+	// runs in.
 	unbind  func() bool
 	ended   func() error
 	release context.CancelFunc
