@@ -137,6 +137,23 @@ func backend(p *storetest.Env, tx store.Tx) int {
 	return pid
 }
 
+// A transaction whose context has ended is not committed, and the error is the context's: no message is at fault.
+func TestATransactionEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.URL(t), 1)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		tx, err := db.Begin(ctx)
+		storetest.Must(t, err)
+		cancel()
+		if err := tx.Commit(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the commit returns %v", err)
+		}
+		storetest.Must(t, tx.Rollback())
+		storetest.Must(t, db.InTx(t.Context(), func(store.Tx) error { return nil })) // the one connection is free again
+	}
+}
+
 func TestAKilledBackend(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)

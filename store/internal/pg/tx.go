@@ -23,9 +23,10 @@ type Transaction struct {
 	own      map[Statement]*sqlx.Stmt // prepared for this transaction alone
 	state    states
 	onCommit []func()
-	// unbind frees the transaction from the context that began it, and reports whether that had not ended yet; release
-	// ends the context that it runs in.
+	// unbind frees the transaction from the context that began it, whose error is ended; release ends the one that it
+	// runs in.
 	unbind  func() bool
+	ended   func() error
 	release context.CancelFunc
 }
 
@@ -52,7 +53,7 @@ func (db *DB) begin(ctx context.Context, options *sql.TxOptions) (*Transaction, 
 		release()
 		return nil, fmt.Errorf("beginning a transaction: %w", mapBegin(ctx, err))
 	}
-	return &Transaction{db: db, tx: tx, unbind: unbind, release: release}, nil
+	return &Transaction{db: db, tx: tx, unbind: unbind, ended: ctx.Err, release: release}, nil
 }
 
 // Commit makes the changes durable. After an error the outcome is unknown, unless the error's kind says otherwise.
@@ -62,7 +63,10 @@ func (db *DB) begin(ctx context.Context, options *sql.TxOptions) (*Transaction, 
 func (tx *Transaction) Commit() error {
 	defer tx.release()
 	if !tx.unbind() {
-		tx.release() // the context has ended, and COMMIT is not sent
+		if err := tx.ended(); err != nil { // COMMIT is not sent
+			_ = tx.tx.Rollback()
+			return fmt.Errorf("committing: %w", err)
+		}
 	}
 	if err := tx.tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", MapError(err))
