@@ -72,7 +72,8 @@ func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
 	})
 }
 
-// runFleet measures n sales of some items in a fleet with one worker, and compares the tables with what they must leave.
+// runFleet measures n sales of some items in a fleet with one worker, and compares the tables with what they must
+// leave.
 func runFleet[T any](
 	ctx context.Context, s *servers, n, of int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
 	measure func(ctx context.Context, f *fleet, sales []event.Any) (T, error),
