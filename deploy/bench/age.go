@@ -51,7 +51,7 @@ func (env *environment) measureAges(ctx context.Context, cfg Config, ages []int)
 			return report, fmt.Errorf("ageing the log: %w", err)
 		}
 		gap := weeks * 7 * 24 * time.Hour / time.Duration(cfg.Events)
-		sales, err := newSales(cfg.Events+1, from, gap)
+		sales, err := newSales(cfg.Events+1, items, from, gap)
 		if err != nil {
 			return report, err
 		}

@@ -47,7 +47,12 @@ func TestRun(t *testing.T) {
 		t.Errorf("versions: %v", report.Versions)
 	}
 	expectPrices(t, report)
-	for _, word := range []string{"same work", "at least 0.95", "idle latency, p99", "CPU A DELIVERY", report.Versions["RabbitMQ"]} {
+	for _, r := range report.Rounds {
+		if r.Idle.BrokerMs <= 0 || r.Idle.WorkerMs <= 0 || r.IdleReference.BrokerMs != 0 {
+			t.Errorf("the idle latency's parts are %+v, the reference's %+v", r.Idle, r.IdleReference)
+		}
+	}
+	for _, word := range []string{"same work", "at least 0.95", "idle latency, p99", "CPU A DELIVERY", "to the confirm", report.Versions["RabbitMQ"]} {
 		if !strings.Contains(report.Table(), word) {
 			t.Errorf("the table lacks %q:\n%s", word, report.Table())
 		}

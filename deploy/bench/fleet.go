@@ -205,7 +205,17 @@ type counts struct {
 	handled, failed, confirmed int
 	by                         map[string]int // handled, by worker
 	batches, messages          float64
+	handling, confirming       mean // seconds: of a batch in a worker, of a page at the broker
 }
+
+// mean is what a histogram knows of its values.
+type mean struct{ sum, count float64 }
+
+func (m *mean) add(h *dto.Histogram) {
+	m.sum, m.count = m.sum+h.GetSampleSum(), m.count+float64(h.GetSampleCount())
+}
+
+func (m mean) milliseconds() float64 { return 1000 * ratio(m.sum, m.count) }
 
 var errNoMetric = errors.New("the fleet lacks a metric that the bench reads")
 
@@ -216,6 +226,7 @@ func (f *fleet) counts() (counts, error) {
 	}
 	c := counts{by: map[string]int{}}
 	seen := 0
+	var sizes mean
 	for _, family := range families {
 		switch family.GetName() {
 		case "composerp_worker_messages_total":
@@ -235,12 +246,20 @@ func (f *fleet) counts() (counts, error) {
 		case "composerp_worker_batch_size":
 			seen++
 			for _, m := range family.GetMetric() {
-				c.batches += float64(m.GetHistogram().GetSampleCount())
-				c.messages += m.GetHistogram().GetSampleSum()
+				sizes.add(m.GetHistogram())
 			}
+		case "composerp_worker_batch_seconds":
+			seen++
+			for _, m := range family.GetMetric() {
+				c.handling.add(m.GetHistogram())
+			}
+		case "composerp_relay_confirm_seconds":
+			seen++
+			c.confirming.add(family.GetMetric()[0].GetHistogram())
 		}
 	}
-	if seen != 3 {
+	c.batches, c.messages = sizes.count, sizes.sum
+	if seen != 5 {
 		return c, errNoMetric
 	}
 	return c, nil

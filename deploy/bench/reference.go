@@ -51,7 +51,7 @@ type applied struct {
 
 // runReference measures the reference once.
 func runReference(ctx context.Context, s *servers, n int) (Throughput, error) {
-	return withReference(ctx, s, n+1, func(ctx context.Context, r *reference, sales []event.Any) (Throughput, error) {
+	return withReference(ctx, s, n+1, items, func(ctx context.Context, r *reference, sales []event.Any) (Throughput, error) {
 		if err := r.commit(ctx, sales[:1]); err != nil {
 			return Throughput{}, err
 		}
@@ -68,7 +68,7 @@ func runReference(ctx context.Context, s *servers, n int) (Throughput, error) {
 // runIdleReference measures the latency of n sales through the idle reference, as runIdle does the fleet's.
 func runIdleReference(ctx context.Context, s *servers, n int) (Latency, error) {
 	n += idleWarmUp
-	return withReference(ctx, s, n, func(ctx context.Context, r *reference, sales []event.Any) (Latency, error) {
+	return withReference(ctx, s, n, idleWarmUp, func(ctx context.Context, r *reference, sales []event.Any) (Latency, error) {
 		taken, err := oneByOne(ctx, sales, r.commit, r.done)
 		if err != nil {
 			return Latency{}, err
@@ -77,11 +77,11 @@ func runIdleReference(ctx context.Context, s *servers, n int) (Latency, error) {
 	})
 }
 
-// withReference runs the reference for as long as measure does with n sales, and compares its tables with what they
-// must leave.
-func withReference[T any](ctx context.Context, s *servers, n int, measure func(context.Context, *reference, []event.Any) (T, error)) (T, error) {
+// withReference runs the reference for as long as measure does with n sales of some items, and compares its tables with
+// what they must leave.
+func withReference[T any](ctx context.Context, s *servers, n, of int, measure func(context.Context, *reference, []event.Any) (T, error)) (T, error) {
 	return inEnvironment(ctx, s, "", func(env *environment) (measured T, err error) {
-		sales, err := newSales(n, opening, time.Millisecond)
+		sales, err := newSales(n, of, opening, time.Millisecond)
 		if err != nil {
 			return measured, err
 		}

@@ -94,6 +94,10 @@ type Latency struct {
 	P50Ms float64 `json:"p50Ms"`
 	P99Ms float64 `json:"p99Ms"`
 	MaxMs float64 `json:"maxMs"`
+	// BrokerMs and WorkerMs are means of the fleet's own histograms: from publishing to the confirm, and from taking a
+	// message to acknowledging it. The rest is the tick, and the relay's reading.
+	BrokerMs float64 `json:"brokerMs,omitzero"`
+	WorkerMs float64 `json:"workerMs,omitzero"`
 }
 
 func latency(taken []time.Duration) Latency {
@@ -174,6 +178,8 @@ func (r Report) Table() string {
 	r.writeStages(&text)
 	fmt.Fprintf(&text, "\nIdle, one sale from commit to commit: p50 %.1f ms, p99 %.1f ms; the reference's p50 %.1f ms, p99 %.1f ms.\n", r.IdleP50Ms, r.IdleP99Ms,
 		r.median(func(r Round) float64 { return r.IdleReference.P50Ms }), r.median(func(r Round) float64 { return r.IdleReference.P99Ms }))
+	fmt.Fprintf(&text, "Of the fleet's, %.1f ms from publishing to the confirm and %.1f ms from taking to acknowledging, on average.\n",
+		r.median(func(r Round) float64 { return r.Idle.BrokerMs }), r.median(func(r Round) float64 { return r.Idle.WorkerMs }))
 	fmt.Fprintf(&text, "Medians of %d rounds, %d events a run. Ratios are to the reference. %s.\n", len(r.Rounds), r.Events, r.Machine)
 	names := slices.Sorted(maps.Keys(r.Versions))
 	for i, name := range names {

@@ -115,7 +115,7 @@ func TestPeakMemory(t *testing.T) {
 
 func TestNewSales(t *testing.T) {
 	t.Parallel()
-	sales, err := newSales(1, opening, time.Millisecond)
+	sales, err := newSales(1, items, opening, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,9 @@ func sold(i int) int64 { return int64(i%5 + 1) }
 // opening is the business time of the first sale.
 var opening = time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 
-// newSales makes n sales of about 570 bytes, with a gap of business time between them. They cycle through the items.
-func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
+// newSales makes n sales of about 570 bytes, with a gap of business time between them. They cycle through some of the
+// items.
+func newSales(n, of int, from time.Time, gap time.Duration) ([]event.Any, error) {
 	sales := make([]event.Any, n)
 	for i := range sales {
 		at, saleID := from.Add(time.Duration(i)*gap), fmt.Sprintf("S-%08d", i)
@@ -34,7 +35,7 @@ func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
 				Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 			},
 		}, event.SaleCompleted{
-			SaleID: saleID, ItemID: itemOf(i), LocationID: location, Quantity: event.NewDecimal(sold(i)),
+			SaleID: saleID, ItemID: itemOf(i, of), LocationID: location, Quantity: event.NewDecimal(sold(i)),
 			Amount: event.NewDecimal(sold(i) * 12), ItemName: "Espresso beans 1kg", Timestamp: at,
 		})
 		if err != nil {
@@ -46,7 +47,7 @@ func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
 }
 
 // itemOf spreads sales over the items, so that neighbouring sales have different items.
-func itemOf(i int) string { return fmt.Sprintf("SKU-%06d", i*7919%items) }
+func itemOf(i, of int) string { return fmt.Sprintf("SKU-%06d", i*7919%of) }
 
 // quantityOf is the quantity that n sales took from the shop.
 func quantityOf(n int) (total int64) {

@@ -54,7 +54,7 @@ func runWhole(ctx context.Context, s *servers, n int) (Throughput, error) {
 		if err := env.insertMasterData(ctx); err != nil {
 			return t, err
 		}
-		sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
+		sales, err := newSales(n+1, items, opening, weeks*7*24*time.Hour/time.Duration(n))
 		if err != nil {
 			return t, err
 		}

@@ -60,25 +60,26 @@ func ledgerTally(n int) tally {
 // runSameWork measures Composerp doing the reference's work.
 func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
 	left := tally{Inbox: n + 1, Movements: n + 1, Distinct: n + 1, Quantity: quantityOf(n + 1), Logged: n + 1}
-	return runFleet(ctx, s, n+1, sameWork(), left, nil, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+	return runFleet(ctx, s, n+1, items, sameWork(), left, nil, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
 		return f.measure(ctx, sales, 1)
 	})
 }
 
 // runLedger measures the real ledger. It emits one update for each sale, which the relay publishes too.
 func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
-	return runFleet(ctx, s, n+1, ledger.New(), ledgerTally(n+1), updates, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+	return runFleet(ctx, s, n+1, items, ledger.New(), ledgerTally(n+1), updates, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
 		return f.measure(ctx, sales, 2)
 	})
 }
 
-// runFleet measures n sales in a fleet with one worker, and compares the tables with what they must leave.
+// runFleet measures n sales of some items in a fleet with one worker, and compares the tables with what they must
+// leave.
 func runFleet[T any](
-	ctx context.Context, s *servers, n int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
+	ctx context.Context, s *servers, n, of int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
 	measure func(ctx context.Context, f *fleet, sales []event.Any) (T, error),
 ) (T, error) {
 	return inEnvironment(ctx, s, s.template, func(env *environment) (measured T, err error) {
-		sales, err := newSales(n, opening, time.Millisecond)
+		sales, err := newSales(n, of, opening, time.Millisecond)
 		if err != nil {
 			return measured, err
 		}

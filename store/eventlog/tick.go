@@ -70,8 +70,8 @@ type Ticker struct {
 // transaction here and a page and a transaction in each reader, and under load each covers many events.
 const (
 	tickIdle  = 20 * time.Millisecond // between checks without a hint
-	tickPace  = 10 * time.Millisecond // the minimum between ticks after a burst
-	tickBurst = 5                     // ticks that may follow each other at once
+	tickPace  = 5 * time.Millisecond  // the minimum between ticks after a burst
+	tickBurst = 3                     // ticks that may follow each other at once
 	tickGuard = time.Second
 	housekeep = 15 * time.Second
 )
