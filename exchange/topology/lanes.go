@@ -28,9 +28,10 @@ const LaneValues = 32
 // HeaderLane is the header by which an event goes to its lane: LaneValue in decimal digits, as a string.
 const HeaderLane = "x-lane"
 
-// LaneCounts are the numbers of lanes that a worker can have: each divides LaneValues. DefaultLanes is the usual one.
+// LaneCounts are the numbers of lanes that a worker can have: each divides LaneValues.
 var LaneCounts = []int{1, 2, 4, 8, 16, 32}
 
+// DefaultLanes is the usual number of lanes.
 const DefaultLanes = 16
 
 // LaneValue is the value of an aggregate: CRC-32 (IEEE 802.3) of the tenant, a zero byte and the aggregate's id, modulo

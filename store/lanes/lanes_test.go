@@ -83,10 +83,10 @@ func settle(s lanes.Set, owners map[int]string, slots map[string]int) string {
 			leaving[lane] = true
 		}
 	}
-	return judge(s, owners, before, slots, sum, moved)
+	return wrong(s, owners, before, slots, sum, moved)
 }
 
-func judge(s lanes.Set, owners, before map[int]string, slots map[string]int, sum, moved int) string {
+func wrong(s lanes.Set, owners, before map[int]string, slots map[string]int, sum, moved int) string {
 	has, had := map[string]int{}, map[string]int{}
 	for lane := lanes.Entrance; lane < s.Consumed; lane++ {
 		has[owners[lane]]++
@@ -112,7 +112,7 @@ func judge(s lanes.Set, owners, before map[int]string, slots map[string]int, sum
 	return ""
 }
 
-// Of two processes that believe to own a lane only the one whose term the row has can commit; and nobody is given the
+// Of two processes that believe to own a lane only the one whose term the row has can commit; and no node is given the
 // lane while a transaction of its owner is open.
 func TestOnlyTheOwnerOfALaneCommits(t *testing.T) {
 	t.Parallel()

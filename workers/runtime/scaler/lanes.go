@@ -119,19 +119,19 @@ func (n *Node) step(ctx context.Context, lease store.Lease, s lanes.Set, all []l
 	what := ""
 	switch {
 	case s.Former != nil && *s.Former != s.Routed && *s.Former != s.Consumed:
-		what, done, err = "deleted the former queues", false, nil
+		what = "deleted the former queues"
 		if done, err = n.clean(ctx, s); done {
 			err = lanes.Cleaned(ctx, n.DB, lease, s)
 		}
 	case s.Former != nil: // these lanes are in use again
-		what, done, err = "use the former queues again", true, lanes.Cleaned(ctx, n.DB, lease, s)
+		what, done, err = "used the former queues again", true, lanes.Cleaned(ctx, n.DB, lease, s)
 	case s.Switching() && s.Unbound == nil:
 		what, done, err = "removed the old bindings", true, n.unbind(ctx, sub, s)
 		if err == nil {
 			err = lanes.Unbound(ctx, n.DB, lease, s)
 		}
 	case s.Switching():
-		what = "consume the new lanes"
+		what = "consumed the new lanes"
 		done, err = lanes.Consume(ctx, n.DB, lease, s)
 	case s.Wanted != s.Routed && (s.Wanted > 0 || !open):
 		what, done, err = "declared the new lanes", true, n.bind(ctx, sub, s)

@@ -268,6 +268,14 @@ func TestAFailedEventHoldsItsAggregate(t *testing.T) {
 	f.fail(poison, nil)
 	f.redrive()
 	f.wantInOrder(0)
+	f.fail(poison, errors.New("not today either"))
+	f.send(10, 4)
+	f.wantInOrder(4)
+	f.Eventually("the first is dead", func() bool { return f.Depth(topology.DeadQueueName("view")) == 1 })
+	f.set(0) // what was held stays held without lanes
+	f.fail(poison, nil)
+	f.redrive()
+	f.wantInOrder(0)
 	if n := storetest.Value[int](t, f.URL, `SELECT (SELECT count(*) FROM parked_event) + (SELECT count(*) FROM held_aggregate)`); n != 0 {
 		t.Errorf("%d rows are left of what was held", n)
 	}
