@@ -5,12 +5,10 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/lanes"
@@ -64,7 +62,7 @@ func (r *Runner) setLaneSlots(slots int) {
 	}
 	r.running.Add(added)
 	r.Metrics.slots.WithLabelValues(r.Worker.name).Add(float64(added))
-	r.permits.resize(slots)
+	r.permits.Resize(slots)
 	if r.Started != nil {
 		r.Started()
 	}
@@ -182,10 +180,10 @@ func (l *laneSlot) consumeUntilIdle(ctx, leaving context.Context) error {
 
 // handle brings what was taken to its outcome, as one of the node's slots.
 func (l *laneSlot) handle(ctx, leaving context.Context, consumer *rabbitmq.Consumer, deliveries []rabbitmq.Delivery) error {
-	if !l.permits.acquire(leaving) {
+	if !l.permits.Acquire(leaving) {
 		return nil // they return to the lane with the consumer
 	}
-	defer l.permits.release()
+	defer l.permits.Release()
 	batches, err := l.batches(ctx, deliveries)
 	if err != nil {
 		return err
@@ -262,93 +260,6 @@ func (l *laneSlot) noteDrained(ctx context.Context) error {
 	return err
 }
 
-// mine tells whether this slot may handle an event: the lane is reckoned from the event, whatever its header says.
-func (l *laneSlot) mine(e event.Any) bool {
-	if l.own.Number == lanes.Entrance {
-		return l.lanes == 0
-	}
-	return topology.LaneValue(e.TenantID, e.AggregateID)%l.lanes == l.own.Number
-}
-
-// sort puts messages that belong into another lane there, and gives the others.
-func (s *slot) sort(ctx context.Context, messages []message) (mine []message, err error) {
-	if s.lane == nil {
-		return messages, nil
-	}
-	var others []message
-	for _, m := range messages {
-		if s.lane.mine(m.event) {
-			mine = append(mine, m)
-		} else {
-			others = append(others, m)
-		}
-	}
-	return mine, s.sendOn(ctx, others)
-}
-
-// sendOn puts messages into their lanes. Those of one lane are confirmed one after the other, so that none overtakes
-// one before it that the broker refused at first.
-func (s *slot) sendOn(ctx context.Context, messages []message) error {
-	if len(messages) == 0 {
-		return nil
-	}
-	err := s.whileUnserved(ctx, func() error { // an owner whose lane was taken sends nothing more
-		_, err := s.processor.inTx(ctx, event.Envelope{}, func(*Tx) (int, error) { return 0, nil })
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	back := 0
-	for len(messages) > 0 {
-		copies, seen := []rabbitmq.Message{}, map[string]bool{}
-		for _, m := range messages {
-			header := topology.LaneHeader(m.event.TenantID, m.event.AggregateID)
-			if seen[header] {
-				break
-			}
-			seen[header] = true
-			if m.Headers[topology.HeaderLane] == header && m.Attempt() == 0 && m.OwnUser && s.lane.own.Number == lanes.Entrance {
-				back++
-			}
-			again := rabbitmq.RerouteMessage(m.Delivery)
-			again.Exchange, again.RoutingKey = topology.LanesName(s.Worker.name), m.RoutingKey
-			again.Headers[topology.HeaderLane] = header
-			copies = append(copies, again)
-		}
-		if err := s.publishTogether(ctx, copies); err != nil {
-			return err
-		}
-		messages = messages[len(copies):]
-	}
-	if back > 0 {
-		s.Log.Warn(logSentBack, "queue", s.queue, "messages", back)
-		s.pause(ctx, laneWait)
-	}
-	return nil
-}
-
-// publishTogether publishes messages and waits for all confirms; what the broker refuses is published again.
-func (s *slot) publishTogether(ctx context.Context, messages []rabbitmq.Message) error {
-	confirmations := make([]*rabbitmq.Confirmation, len(messages))
-	for i, m := range messages {
-		var err error
-		if confirmations[i], err = s.publisher.Publish(ctx, m); err != nil {
-			return err
-		}
-	}
-	for i, c := range confirmations {
-		err := c.Wait(ctx)
-		if errors.Is(err, rabbitmq.ErrNacked) || errors.Is(err, rabbitmq.ErrUnroutable) {
-			err = s.publishCopy(ctx, messages[i])
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // resumeUnlaned handles parked events of a worker without lanes: what was held while it had some.
 func (s *slotSet) resumeUnlaned(ctx context.Context) {
 	s.mu.Lock()
@@ -366,55 +277,4 @@ func (s *slotSet) resumeUnlaned(ctx context.Context) {
 		s.due.Store(!all)
 		return one.endedBy(ctx, err)
 	})
-}
-
-// permits bound how many lanes handle a batch at a time.
-type permits struct {
-	mu          sync.Mutex
-	most, taken int
-	freed       chan struct{} // closed when one may be free; nil: none waits
-}
-
-func (p *permits) resize(most int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.most = most
-	p.tell()
-}
-
-// acquire waits for a permit, and reports whether it has one before ctx is done.
-func (p *permits) acquire(ctx context.Context) bool {
-	for {
-		p.mu.Lock()
-		if p.taken < p.most {
-			p.taken++
-			p.mu.Unlock()
-			return true
-		}
-		if p.freed == nil {
-			p.freed = make(chan struct{})
-		}
-		freed := p.freed
-		p.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-func (p *permits) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.taken--
-	p.tell()
-}
-
-// tell wakes those that wait. The lock is held.
-func (p *permits) tell() {
-	if p.freed != nil {
-		close(p.freed)
-		p.freed = nil
-	}
 }

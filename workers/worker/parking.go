@@ -26,9 +26,6 @@ import (
 // divides its queue into lanes; without lanes its events come in any order.
 func Ordered() Option { return func(w *Worker) { w.ordered = true } }
 
-// Ordered tells whether the worker's queue can be divided into lanes.
-func (w Worker) Ordered() bool { return w.ordered }
-
 func aggregateOf(e event.Any) parking.Aggregate {
 	return parking.Aggregate{Tenant: e.TenantID, ID: e.AggregateID}
 }

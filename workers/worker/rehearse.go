@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -93,4 +94,38 @@ func (p processor) rehearseCall(ctx context.Context, e event.Any, c call) error 
 		return ErrBeforeCall
 	}
 	return err
+}
+
+// Handle handles deliveries as a slot handles a batch, once, without a broker and
+// without failure policies: the handler's error is returned. It gives what was
+// emitted. Package workertest uses it.
+func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq.Delivery) ([]event.Any, error) {
+	consumer, err := w.register(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	p := processor{worker: w, db: db, consumer: consumer, bounds: new(eventlog.Bounds)}
+	logged, err := p.logged(ctx, deliveries)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]message, len(deliveries))
+	for i, d := range deliveries {
+		if messages[i], err = w.decode(d, logged[i]); err != nil {
+			return nil, err
+		}
+	}
+	size := max(1, len(messages))
+	if w.makesCalls() {
+		size = 1 // calls share no transaction
+	}
+	var emitted []event.Any
+	for batch := range slices.Chunk(messages, size) {
+		done, err := p.process(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		emitted = append(emitted, done.emitted...)
+	}
+	return emitted, nil
 }

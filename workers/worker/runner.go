@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/worker/permits"
 )
 
 // Runner runs one worker in this process. Worker, DB and Broker are needed.
@@ -42,10 +43,10 @@ type Runner struct {
 	seq           atomic.Int64
 	works         works
 
-	laneSlots atomic.Int64 // of running, those that share the lanes
-	divided   atomic.Bool  // no slot runs but these
-	permits   permits      // of lanes to handle a batch
-	due       atomic.Bool  // without lanes: there may be parked events whose turn has come
+	laneSlots atomic.Int64    // of running, those that share the lanes
+	divided   atomic.Bool     // no slot runs but these
+	permits   permits.Permits // of lanes to handle a batch
+	due       atomic.Bool     // without lanes: there may be parked events whose turn has come
 }
 
 // drainTime is how long a batch in hand may take once the process stops.

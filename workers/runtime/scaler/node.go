@@ -235,7 +235,7 @@ func (n *Node) sayWork(ctx context.Context) error {
 
 // plans reads what the node has to do with lanes; nothing where it runs no ordered worker.
 func (n *Node) plans(ctx context.Context) ([]lanes.Plan, error) {
-	if !slices.ContainsFunc(n.Runners, func(r *worker.Runner) bool { return r.Worker.Ordered() }) {
+	if !slices.ContainsFunc(n.Runners, func(r *worker.Runner) bool { return r.Worker.Subscription().Ordered }) {
 		return nil, nil
 	}
 	return lanes.Plans(ctx, n.DB, n.Self)
@@ -251,7 +251,7 @@ func (n *Node) apply(planned []scaling.Planned, plans []lanes.Plan) []scaling.Re
 				continue
 			}
 			for _, plan := range plans {
-				if r.Worker.Ordered() && plan.Queue == p.Queue {
+				if r.Worker.Subscription().Ordered && plan.Queue == p.Queue {
 					r.Lanes(plan) // before the slots: none begins beside lanes
 				}
 			}
