@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// rotationLock is the key of the advisory lock between claims and rotation; migration 0037 has it too.
+// rotationLock is the key of the advisory lock between claims and rotation; migration 0036 has it too.
 const rotationLock = 7_316_001
 
 // GenerationLife is how long a generation is written to, and how long it is kept at least after that: a redelivered
@@ -100,7 +100,7 @@ func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUI
 // ErrClaimed means that an event was claimed before.
 var ErrClaimed = errors.New("an event was claimed before")
 
-// One round trip locks and claims (migration 0037). Without ON CONFLICT a row costs the database a fifth less time and
+// One round trip locks and claims (migration 0036). Without ON CONFLICT a row costs the database a fifth less time and
 // WAL, and without RETURNING nothing is sent back.
 var claimNew = pg.SQL(`SELECT claim_new($1, $2)`)
 
