@@ -1,19 +1,17 @@
 package pools
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
@@ -129,22 +127,19 @@ func lanesSet(cctx *cli.Context, db *store.DB, asked lanesWanted) error {
 
 // settleLanes waits, with --wait, until the lanes are as they are wanted and each has a node.
 func settleLanes(cctx *cli.Context, db *store.DB, queue string) error {
-	deadline := time.Now().Add(settleTime)
-	for cctx.Bool(flagWait) {
+	if !cctx.Bool(flagWait) {
+		return nil
+	}
+	late, err := await(cctx, "lanes list", func() (string, error) {
 		rows, sets, err := readLaneRows(cctx, db)
 		if err != nil {
-			return err
+			return "", err
 		}
 		i := slices.IndexFunc(rows, func(r laneRow) bool { return r.Queue == queue })
 		if s := lanes.Of(sets, queue); s.Settled() && rows[i].Owned == s.Consumed {
-			return nil
+			return "", nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %s the lanes of %s are not as wanted; `composerp lanes list` shows how it goes on", settleTime, queue)
-		}
-		if !clock.Sleep(cctx.Context, settlePoll) {
-			return errors.New("interrupted; what was asked for stays")
-		}
-	}
-	return nil
+		return fmt.Sprintf("the lanes of %s are not as wanted", queue), nil
+	})
+	return cmp.Or(err, late)
 }

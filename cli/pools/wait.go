@@ -21,21 +21,29 @@ const (
 // settle waits, with --wait, until the nodes run what is assigned to them of the queues, and returns the state then.
 // late is the error of a wait in vain.
 func settle(cctx *cli.Context, db *store.DB, queues []string) (s scaling.State, late, err error) {
+	late, err = await(cctx, "worker list", func() (missing string, err error) {
+		var reports []scaling.Report
+		if s, reports, err = scaling.Read(cctx.Context, db); err != nil {
+			return "", err
+		}
+		return scaler.Unsettled(s, reports, queues), nil
+	})
+	return s, late, err
+}
+
+// await looks at what is missing and, with --wait, looks again until nothing is. late is the error of a wait in vain,
+// with the command that shows how it goes on.
+func await(cctx *cli.Context, command string, look func() (missing string, err error)) (late, err error) {
 	deadline := time.Now().Add(settleTime)
 	for {
-		s, reports, err := scaling.Read(cctx.Context, db)
-		if err != nil || !cctx.Bool(flagWait) {
-			return s, nil, err
-		}
-		missing := scaler.Unsettled(s, reports, queues)
-		if missing == "" {
-			return s, nil, nil
-		}
-		if time.Now().After(deadline) {
-			return s, fmt.Errorf("after %s %s; `composerp worker list` shows how it goes on", settleTime, missing), nil
-		}
-		if !clock.Sleep(cctx.Context, settlePoll) {
-			return s, errors.New("interrupted; what was asked for stays"), nil
+		missing, err := look()
+		switch {
+		case err != nil || missing == "" || !cctx.Bool(flagWait):
+			return nil, err
+		case time.Now().After(deadline):
+			return fmt.Errorf("after %s %s; `composerp %s` shows how it goes on", settleTime, missing, command), nil
+		case !clock.Sleep(cctx.Context, settlePoll):
+			return errors.New("interrupted; what was asked for stays"), nil
 		}
 	}
 }

@@ -2,7 +2,6 @@ package top
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +13,11 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/composerp/composerp/cli/pools"
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/scaling"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
@@ -132,19 +130,7 @@ func TestScreenGolden(t *testing.T) {
 			for _, line := range screen(of[0], of[1]).lines() {
 				got += strings.TrimRight(line, " ") + "\n"
 			}
-			path := filepath.Join("testdata", name+"_"+size+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", path, got)
-			}
+			golden.Compare(t, filepath.Join("testdata", name+"_"+size+".txt"), got)
 		}
 	}
 }

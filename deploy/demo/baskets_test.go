@@ -1,18 +1,15 @@
 package demo
 
 import (
-	"flag"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // The customers' demand follows from the seed alone. A change of it changes every demo, and shows here.
 func TestBasketsGolden(t *testing.T) {
@@ -35,7 +32,7 @@ func TestBasketsGolden(t *testing.T) {
 			fmt.Fprintf(&text, "%s %d pieces in %d baskets\n", key, pieces[key], baskets[key])
 		}
 	}
-	golden(t, "baskets.txt", text.String())
+	golden.Compare(t, filepath.Join("testdata", "baskets.txt"), text.String())
 }
 
 // A day's demand is the same whether or not other days were drawn before.
@@ -105,22 +102,4 @@ func newShop(t *testing.T, seed uint64) *Shop {
 		t.Fatal(err)
 	}
 	return shop
-}
-
-// golden compares a text with the file of that name in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", name, got)
-	}
 }

@@ -1,21 +1,18 @@
 package screen
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/composerp/composerp/deploy/demo"
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/stockview"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func aView() view {
 	n := event.NewDecimal
@@ -42,19 +39,7 @@ func TestFrameGolden(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string][2]int{"wide": {120, 40}, "usual": {80, 24}, "small": {40, 10}} {
 		got := strings.Join(aView().frame(size[0], size[1], false), "\n") + "\n"
-		path := filepath.Join("testdata", "demo_frame_"+name+".txt")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", path, got)
-		}
+		golden.Compare(t, filepath.Join("testdata", "demo_frame_"+name+".txt"), got)
 	}
 }
 
