@@ -22,6 +22,7 @@ import (
 type env struct {
 	*workertest.Env // its broker's user has all permissions
 	plan            watchdog.Plan
+	figuresAge      time.Duration // of its watchdogs
 }
 
 func newEnv(t *testing.T) *env { return newEnvOf(t, plan) }
@@ -29,7 +30,7 @@ func newEnv(t *testing.T) *env { return newEnvOf(t, plan) }
 func newEnvOf(t *testing.T, plan watchdog.Plan) *env {
 	t.Helper()
 	t.Parallel()
-	h := &env{Env: workertest.NewEnv(t), plan: plan}
+	h := &env{Env: workertest.NewEnv(t), plan: plan, figuresAge: 2500 * time.Millisecond}
 	h.ApplyTopology(plan.Topology)
 	h.Consumer("ledger")
 	h.Consumer("view")
@@ -116,7 +117,7 @@ func (h *env) watchOn(db *store.DB, broker rabbitmq.Config, management *manageme
 	g := &guard{env: h}
 	g.part = h.Start("watchdog", func(ctx context.Context, p *workertest.Part) error {
 		w := &watchdog.Watchdog{DB: db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: p.Logs.Logger(),
-			Metrics: watchdog.NewMetrics(p.Metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
+			Metrics: watchdog.NewMetrics(p.Metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: h.figuresAge, Trend: 3 * time.Second}
 		return w.Run(ctx)
 	})
 	h.Cleanup(func() {
