@@ -24,7 +24,7 @@ func grouped() (all []*cli.Command) {
 		commands []*cli.Command
 	}{
 		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand()}},
-		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.RepublishCommand(), events.EpochCommand()}},
+		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), events.EpochCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},

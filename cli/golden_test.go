@@ -38,6 +38,8 @@ func goldens(h *environment) []golden {
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
+		{command: "events trace", args: []string{"S2"}, mask: []string{"seq"}},
+		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},

@@ -34,6 +34,7 @@ import (
 	_ "github.com/composerp/composerp/store/purchasing"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/stockview"
+	_ "github.com/composerp/composerp/store/trace"
 	"github.com/composerp/composerp/store/storetest"
 )
 

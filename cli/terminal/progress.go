@@ -62,3 +62,14 @@ func (p *Progress) End() {
 		p.Bars.Wait()
 	}
 }
+
+// Reading is told how much of the log has been read, from one goroutine.
+func (p *Progress) Reading(read, all int64) {
+	if p.Bars == nil {
+		return
+	}
+	if p.Bar == nil {
+		p.Bar = p.Bars.AddBar(all, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name("searching the log")), mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5})))
+	}
+	p.Bar.SetCurrent(read)
+}
