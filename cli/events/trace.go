@@ -29,7 +29,7 @@ func Command() *cli.Command {
 				Name: "trace", Usage: "show what an event, a sale or an order follows from, and what follows from it", ArgsUsage: "ID",
 				Description: "ID is an event's id, a correlation id, or the id of a sale, an order, a transfer, an item or anything else that events\n" +
 					"tell of. The events that mention it are marked with *. Below the tree stands what has not been handled, where it is,\n" +
-					"why, and the command that goes on from there. It reads the log from its end: a million events take about a second.",
+					"why, and the command that goes on from there. It reads the log from its end: some seconds for a million events.",
 				Flags: settings.DatabaseFlags(
 					&cli.StringFlag{Name: "tenant", Usage: "only the events of this tenant"},
 					&cli.IntFlag{Name: "limit", Value: 20, Usage: "the most events that mention ID, the newest; 0: all"},

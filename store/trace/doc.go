@@ -1,8 +1,8 @@
 // Package trace finds the events that an operator names, what they follow from and what follows from them, and where
 // each of their deliveries is.
 //
-// An event that a worker emits has its cause's id as causationId, and the correlationId of its cause, or the cause's own
-// id where that has none. So all events of one tree share a correlationId, or have it as their id.
+// An event that a worker emits has its cause's id as causationId, and the correlationId of its cause, or the cause's
+// own id where that has none. So all events of one tree share a correlationId, or have it as their id.
 //
 // The log has no index on either: an index on what is random costs every append more than a search that is made by hand
 // may. The search reads the log from its end, part by part, until it has found what it looks for; a million events take
@@ -11,8 +11,7 @@
 // # Invariants
 //
 //   - A search writes nothing and locks nothing.
-//   - A delivery has one state, of the first that holds: handled, parked, discarded, quarantined, dead, unpublishable,
-//     unpublished, deferred, retried, waiting. It is of the moment of the search: the deliveries of one event are read in
-//     one statement, those of others a little later.
+//   - A delivery has one state, the first that holds of: handled, parked, discarded, quarantined, dead, unpublishable,
+//     unpublished, deferred, retried, waiting. All are read in one statement, at the end of the search.
 //   - What a consumer did not subscribe to when the event was logged is no delivery.
 package trace

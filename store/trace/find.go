@@ -55,7 +55,7 @@ type search struct {
 	progress func(read, all int64)
 }
 
-// mentioning gives the events that are or mention one of the names, the newest first, until take says that it has enough.
+// mentioning gives the events that are or mention one of the names, the newest first, until take has enough.
 func (s search) mentioning(ctx context.Context, names []string, take func(Event) (more bool)) error {
 	ids, quoted := []uuid.UUID{}, pq.StringArray{}
 	for _, name := range names {
