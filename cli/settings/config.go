@@ -177,7 +177,7 @@ func LoggedBroker(cctx *cli.Context, e Endpoints, name string) (rabbitmq.Config,
 		return rabbitmq.Config{}, err
 	}
 	broker, err := BrokerConfig(e, log)
-	broker.Name = name
+	broker.Name, broker.Version = name, cctx.App.Version
 	return broker, err
 }
 

@@ -15,7 +15,9 @@ import (
 // Config says where the broker is and which timeouts apply. Apart from URLs, its zero value works.
 type Config struct {
 	URLs []string // amqp:// or amqps://, one per node of a cluster; tried in turn
-	Name string   // "ledger": the connection is called composerp/ledger@host#pid
+	Name string   // "ledger": the connection is called composerp/ledger@host#pid, with its role
+	// Version is the program's, for the management UI.
+	Version string
 
 	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them counts as dead
 	DialTimeout  time.Duration // 10 s, for connecting and the handshake
@@ -49,12 +51,12 @@ func (c Config) withDefaults() Config {
 }
 
 // connectionName is what the management UI shows.
-func (c Config) connectionName() string {
+func (c Config) connectionName(role string) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return fmt.Sprintf("composerp/%s@%s#%d", c.Name, host, os.Getpid())
+	return fmt.Sprintf("composerp/%s@%s#%d %s", c.Name, host, os.Getpid(), role)
 }
 
 // displayURL is a broker's URL without the password, for logs and errors.

@@ -45,8 +45,11 @@ func (a *watchedConn) Read(b []byte) (int, error) {
 	return a.Conn.Read(b)
 }
 
-// dial opens one connection. Its client properties include the role (publishing, consuming, declaring). Errors name
-// the URL without its password.
+// product is what the management UI shows as the client of a connection.
+const product = "Composerp"
+
+// dial opens one connection. Its name and its client properties include the role (publishing, consuming, declaring).
+// Errors name the URL without its password.
 func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	uri, err := amqp.ParseURI(url)
 	if err != nil {
@@ -81,8 +84,8 @@ func firstHost[T any](config Config, try func(url string) (T, error)) (T, error)
 
 func (l *link) open(ctx context.Context, config Config, url, role string) error {
 	properties := amqp.NewConnectionProperties() // a new map per dial: the library writes into it
-	properties.SetClientConnectionName(config.connectionName())
-	properties["role"] = role
+	properties.SetClientConnectionName(config.connectionName(role))
+	properties["product"], properties["version"], properties["role"] = product, cmp.Or(config.Version, "unknown"), role
 	var stop func() bool
 	deadline := time.Now().Add(config.DialTimeout)
 	encrypted, plain, err := withoutTLS(url)

@@ -34,15 +34,16 @@ func closable(t testing.TB, config rabbitmq.Config) (rabbitmq.Config, func() err
 func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
-	config.Name = "ledger"
+	config.Name, config.Version = "ledger", "v1.2.3"
 	open(t, config)
-	want := fmt.Sprintf("#%d", os.Getpid())
 	eventually(t, "both connections show", func() bool {
 		connections := rabbitmqtest.Connections(t, config)
 		roles := map[string]bool{}
 		for _, c := range connections {
-			if !strings.HasPrefix(c.Properties.ClientName, "composerp/ledger@") || !strings.HasSuffix(c.Properties.ClientName, want) {
-				t.Fatalf("a connection is called %q", c.Properties.ClientName)
+			want := fmt.Sprintf("#%d %s", os.Getpid(), c.Properties.Role)
+			if !strings.HasPrefix(c.Properties.ClientName, "composerp/ledger@") || !strings.HasSuffix(c.Properties.ClientName, want) ||
+				c.Properties.Product != "Composerp" || c.Properties.Version != "v1.2.3" {
+				t.Fatalf("a connection says of itself: %+v", c.Properties)
 			}
 			roles[c.Properties.Role] = true
 		}

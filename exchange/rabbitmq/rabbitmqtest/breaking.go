@@ -85,8 +85,10 @@ func Forbid(t testing.TB, config rabbitmq.Config, user string) {
 type ConnectionState struct {
 	Name       string `json:"name"` // for CloseConnection
 	Properties struct {
-		ClientName string `json:"connection_name"` // as the client calls itself: "composerp/ledger@host#pid"
-		Role       string `json:"role"`            // of our connections: publishing, consuming or declaring
+		ClientName string `json:"connection_name"` // as the client calls itself: "composerp/ledger@host#pid consuming"
+		Product    string `json:"product"`
+		Version    string `json:"version"`
+		Role       string `json:"role"` // of our connections: publishing, consuming or declaring
 	} `json:"client_properties"`
 }
 
