@@ -53,6 +53,7 @@ func (f *fleet) run(ctx context.Context) error {
 	if f.broker, err = settings.BrokerConfig(f.at, f.log); err != nil {
 		return err
 	}
+	f.broker.Version = f.version
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g, ctx := errgroup.WithContext(ctx)
@@ -74,7 +75,7 @@ func (f *fleet) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	health := newHealth(db, f.broker)
+	health := newHealth(db, f.broker, Holder(), f.queues())
 	defer health.close()
 	f.serveMetrics(ctx, g, registry, health)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
@@ -151,6 +152,15 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	}
 	g.Go(func() error { defer db.Close(); return running.Wait() })
 	return nil
+}
+
+// queues are those that the process's workers consume, with their retry and dead-letter queues.
+func (f *fleet) queues() []topology.QueueSpec {
+	subscriptions := make([]topology.Subscription, len(f.workers))
+	for i, w := range f.workers {
+		subscriptions[i] = w.Subscription()
+	}
+	return topology.Compute(subscriptions).Queues
 }
 
 func (f *fleet) slotsOf(w worker.Worker) int {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -25,7 +27,7 @@ func TestHealthTellsWhichServerIsAway(t *testing.T) {
 	broker := rabbitmqtest.Vhost(t)
 	database, exchange := workertest.NewLink(t, storetest.URL(t)), workertest.NewLink(t, broker.URLs[0])
 	broker.URLs = []string{exchange.URL}
-	h := newHealth(storetest.Open(t, database.URL, 1), broker)
+	h := newHealth(storetest.Open(t, database.URL, 1), broker, "here", nil)
 	t.Cleanup(h.close)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,18 +35,7 @@ func TestHealthTellsWhichServerIsAway(t *testing.T) {
 	}
 	g, ctx := errgroup.WithContext(t.Context())
 	(&fleet{metrics: listener, log: slog.New(slog.DiscardHandler)}).serveMetrics(ctx, g, prometheus.NewRegistry(), h)
-	ask := func(path string) (int, string) {
-		response, err := http.Get("http://" + listener.Addr().String() + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		raw, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(raw)
-	}
+	ask := func(path string) (int, string) { return asked(t, listener, path) }
 	for _, c := range []struct {
 		name             string
 		database, broker proxy.Weather
@@ -82,4 +73,67 @@ func TestHealthTellsWhichServerIsAway(t *testing.T) {
 			t.Errorf("%s: the process says %d %s", c.name, status, text)
 		}
 	}
+}
+
+// asked is the status and the text at a path.
+func asked(t *testing.T, l net.Listener, path string) (int, string) {
+	t.Helper()
+	response, err := http.Get("http://" + l.Addr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(raw)
+}
+
+// /readyz names what keeps the process from its work: a queue that is missing, a migration, a drain, a server that is
+// away.
+func TestReadinessTellsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	broker, url := rabbitmqtest.Vhost(t), storetest.URL(t)
+	want := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{"integration.sale_completed"}}})
+	apply := func() {
+		t.Helper()
+		if err := rabbitmq.Apply(t.Context(), want, broker); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply()
+	database := workertest.NewLink(t, url)
+	h := newHealth(storetest.Open(t, database.URL, 1), broker, "here", want.Queues)
+	t.Cleanup(h.close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	(&fleet{metrics: listener, log: slog.New(slog.DiscardHandler)}).serveMetrics(ctx, g, prometheus.NewRegistry(), h)
+	says := func(what string, status int, text string) {
+		t.Helper()
+		localtest.Eventually(t, time.Minute, what, func() bool {
+			got, lines := asked(t, listener, "/readyz")
+			return got == status && strings.HasPrefix(lines, text) && strings.Count(lines, "\n") == 1
+		})
+	}
+	says("all is there", http.StatusOK, "ok")
+	rabbitmqtest.DeleteQueue(t, broker, "composerp.ledger")
+	says("a queue is missing", http.StatusServiceUnavailable, "topology: composerp.ledger is missing; composerp topology apply")
+	apply()
+	says("it is there again", http.StatusOK, "ok")
+	storetest.Exec(t, url, `INSERT INTO worker_node (id, term, host, pid, version, capacity, labels, queues, flag_slots, draining, lease_until)
+		VALUES ('here', 1, 'h', 1, 'v', 1, '{}', '{}', '{}', true, now())`)
+	says("the node drains", http.StatusServiceUnavailable, "node: it drains; composerp worker drain --undo here")
+	storetest.Exec(t, url, `UPDATE worker_node SET draining = false`)
+	says("it drains no more", http.StatusOK, "ok")
+	storetest.Exec(t, url, `CREATE TABLE kept AS SELECT * FROM goose_db_version ORDER BY id DESC LIMIT 1; DELETE FROM goose_db_version WHERE id = (SELECT id FROM kept)`)
+	says("a migration is missing", http.StatusServiceUnavailable, "schema: ")
+	storetest.Exec(t, url, `INSERT INTO goose_db_version OVERRIDING SYSTEM VALUE SELECT * FROM kept`)
+	says("it is applied", http.StatusOK, "ok")
+	database.Set(proxy.Weather{Refuse: true})
+	database.Cut()
+	says("the database is away", http.StatusServiceUnavailable, "database: ")
 }

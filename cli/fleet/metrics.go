@@ -42,16 +42,18 @@ func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// serveMetrics serves the metrics; /healthz, which tells whether the servers answer; and /livez, which tells that the
-// process runs. To end a process because a server is away helps nothing, so that a liveness probe asks /livez.
-func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health http.Handler) {
+// serveMetrics serves the metrics; /healthz, which tells whether the servers answer; /readyz, which tells whether the
+// process can handle events as it should; and /livez, which tells that it runs. To end a process because a server is
+// away helps nothing, so that a liveness probe asks /livez.
+func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health *health) {
 	// Once, at the start: what dashboards and alerts have to change.
 	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
 		f.log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{}))
-	mux.Handle("/healthz", health)
+	mux.HandleFunc("/healthz", health.healthz)
+	mux.HandleFunc("/readyz", health.readyz)
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	g.Go(func() error {

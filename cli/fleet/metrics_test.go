@@ -37,7 +37,7 @@ func TestRenamedMetricsAreServedByBothNames(t *testing.T) {
 	var said bytes.Buffer
 	f := fleet{metrics: listener, log: slog.New(slog.NewTextHandler(&said, nil))}
 	g, ctx := errgroup.WithContext(t.Context())
-	f.serveMetrics(ctx, g, registry, http.NotFoundHandler())
+	f.serveMetrics(ctx, g, registry, &health{})
 	response, err := http.Get("http://" + listener.Addr().String() + "/metrics")
 	if err != nil {
 		t.Fatal(err)

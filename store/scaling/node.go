@@ -97,6 +97,13 @@ type Planned struct {
 	Fleet    int    `db:"fleet"` // slots of the queue on all nodes; 0 in a Report that was read
 }
 
+var draining = pg.SQL(`SELECT EXISTS (SELECT FROM worker_node WHERE id = $1 AND draining)`)
+
+// Draining tells whether a node was told to run no slots.
+func Draining(ctx context.Context, db *store.DB, node string) (bool, error) {
+	return pg.One[bool](ctx, db, "asking whether "+node+" drains", draining, node)
+}
+
 var renewNode = pg.SQL(`
 UPDATE worker_node SET lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND term = $2`)
 

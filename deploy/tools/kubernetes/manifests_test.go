@@ -34,7 +34,7 @@ func TestProbesAskWhatIsServed(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		for _, d := range m.deployments {
 			c := d.Spec.Template.Spec.Containers[0]
-			for path, probes := range map[string][]*core.Probe{"/livez": {c.LivenessProbe, c.StartupProbe}, "/healthz": {c.ReadinessProbe}} {
+			for path, probes := range map[string][]*core.Probe{"/livez": {c.LivenessProbe, c.StartupProbe}, "/readyz": {c.ReadinessProbe}} {
 				for _, p := range probes {
 					if p == nil || p.HTTPGet == nil || p.HTTPGet.Path != path || p.HTTPGet.Port.StrVal != "metrics" {
 						t.Errorf("%s: want a probe that asks the port metrics for %s, got %+v", d.Name, path, p)

@@ -100,6 +100,20 @@ func (o *Observer) Answer(ctx context.Context) (database, broker error) {
 	return database, broker
 }
 
+// MissingQueues gives the names of the topology's queues that the broker does not have.
+func (o *Observer) MissingQueues(ctx context.Context) (missing []string, err error) {
+	err = o.onSession(ctx, o.Broker, func(session *rabbitmq.Session) error {
+		have, _, err := session.InspectTopology(topology.Topology{Queues: o.Topology.Queues})
+		for _, q := range o.Topology.Queues {
+			if !slices.ContainsFunc(have.Queues, func(h topology.QueueSpec) bool { return h.Name == q.Name }) {
+				missing = append(missing, q.Name)
+			}
+		}
+		return err
+	})
+	return missing, err
+}
+
 // DatabaseAnswers is nil when the database answers until ctx ends.
 func DatabaseAnswers(ctx context.Context, db *store.DB) error {
 	_, err := answered(ctx, func() (time.Time, error) { return store.ServerTime(ctx, db) })
