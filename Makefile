@@ -49,7 +49,7 @@ test: setup-tests ## set up and run every test against real servers, but for fau
 	go -C deploy/tools test -count=1 ./...
 
 # The tests that -short leaves out, or tries less of; a test holds this list to them.
-FAULTS := TestServers TestNetwork TestCluster TestFailover TestFailoverLosesWhatAStandbyLacks TestNodesOnSeveralHosts TestAPrimaryThatFallsSilent TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker TestThroughputGrowsWithSlots
+FAULTS := TestServers TestNetwork TestCluster TestFailover TestFailoverLosesWhatAStandbyLacks TestNodesOnSeveralHosts TestAPrimaryThatFallsSilent TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestLanesKeepOrderWhileOwnersDie TestAlarmsOfTheBroker TestThroughputGrowsWithSlots
 empty  :=
 space  := $(empty) $(empty)
 

@@ -131,7 +131,7 @@ func (env *environment) execute(ctx context.Context, r *Report) error {
 		}
 	}
 	proof, c, err := env.prove(ctx, publications)
-	r.Lost, r.Doubled, r.Dead = c.Lost, c.Doubled, c.Dead
+	r.Lost, r.Doubled, r.Dead, r.InLanes = c.Lost, c.Doubled, c.Dead, c.InLanes
 	r.Audit = auditOf(proof)
 	return err
 }

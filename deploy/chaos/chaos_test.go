@@ -83,6 +83,7 @@ func TestDamageIsFound(t *testing.T) {
 		{fmt.Sprintf(`DELETE FROM dead_letter WHERE message_id = '%s'`, invalid), invalid.String() + ", which is not an event, is not among the dead letters of ledger"},
 		{`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
 			VALUES (gen_random_uuid(), 'lots', 'm', '', '', '', 1, '{}', '', now())`, "1 valid messages are among the dead letters"},
+		{`UPDATE watched_claim SET lanes = 16, n = -n, transaction = n::text::xid8`, "was handled in one of 16 lanes after movement"},
 		{`UPDATE position SET on_hand = on_hand + 1 WHERE item_id = 'SKU-007' AND location_id = '@customer'`, "SKU-007 at @customer"},
 	}
 	cfg.sabotage = func(ctx context.Context, env *environment) error {

@@ -28,9 +28,10 @@
 //
 // First Composerp's own audit, which waits until the fleet has settled. Then a count that shares no code with it: the
 // published events are known, so every stock is known to the piece, and for each event the movements and the inbox
-// rows are counted. A message that is not an event must be among the dead letters of all its consumers. The supplier
-// must have every approved order once. A process of the fleet that exits by itself after it was up is a finding, and
-// so is one that does not exit when it is told to.
+// rows are counted. Movements that stockview handled while it had lanes must have kept the order of each position
+// (package laneorder). A message that is not an event must be among the dead letters of all its consumers. The
+// supplier must have every approved order once. A process of the fleet that exits by itself after it was up is a
+// finding, and so is one that does not exit when it is told to.
 //
 // # What holds
 //

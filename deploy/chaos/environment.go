@@ -13,6 +13,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/deploy/chaos/laneorder"
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
@@ -100,6 +101,9 @@ func (env *environment) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := errors.Join(eventlog.EnsurePartitions(ctx, env.direct), rabbitmq.Apply(ctx, workers.Topology(), env.broker)); err != nil {
+		return err
+	}
+	if err := laneorder.Watch(ctx, env.super, ordered); err != nil {
 		return err
 	}
 	allLocations := pq.StringArray(locations)

@@ -39,6 +39,7 @@ const (
 	groupSupplier = "supplier"
 	groupTopology = "topology"
 	groupScale    = "scale"
+	groupLanes    = "lanes"
 )
 
 // faults are all faults. A paused process stays so for longer than a lease (store.LeaseTTL, 3 s); a paused broker for
@@ -76,6 +77,8 @@ var faults = []Fault{
 
 	{"scale", groupScale, "a worker gets another number of slots, none at times, and back", 2 * time.Second, 6 * time.Second, time.Second, scaled},
 	{"drain", groupScale, "a process drains and runs no slots, and may again", 2 * time.Second, 6 * time.Second, time.Second, drained},
+
+	{"lanes", groupLanes, "stockview is divided into lanes, gets other numbers of lanes, and none again", 0, 4 * time.Second, 12 * time.Second, laned},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, behaving(busy)},
 	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, behaving(hangingUp)},

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/deploy/chaos/laneorder"
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
@@ -28,6 +29,7 @@ type count struct {
 	Lost    int
 	Doubled int
 	Dead    int // messages that are not events, and are dead letters as they should be
+	InLanes int // movements that the ordered worker handled in lanes
 }
 
 // prove runs Composerp's audit and then counts everything that was published.
@@ -88,7 +90,7 @@ func (env *environment) appliedOnce(publications []Publication) []event.Any {
 func (env *environment) count(ctx context.Context, publications []Publication) (count, error) {
 	var c count
 	events := env.appliedOnce(publications)
-	for _, check := range []func(context.Context, []event.Any, *count) error{env.countLog, env.countInboxes, env.countMovements, env.countStock} {
+	for _, check := range []func(context.Context, []event.Any, *count) error{env.countLog, env.countInboxes, env.countMovements, env.countStock, env.countInLanes} {
 		if err := check(ctx, events, &c); err != nil {
 			return c, fmt.Errorf("counting what was published: %w", err)
 		}
@@ -226,6 +228,16 @@ func (env *environment) countStock(ctx context.Context, events []event.Any, _ *c
 		}
 	}
 	return nil
+}
+
+// countInLanes finds movements that were handled in lanes after a later one of their position.
+func (env *environment) countInLanes(ctx context.Context, _ []event.Any, c *count) error {
+	handled, late, err := laneorder.Read(ctx, env.super)
+	for _, l := range late {
+		env.addFinding(l.String())
+	}
+	c.InLanes = handled
+	return err
 }
 
 func idsOf(events []event.Any) pq.StringArray {

@@ -79,6 +79,9 @@ func (env *environment) unrecovered(ctx context.Context, probe event.Any) string
 			return m.name + " is not up"
 		}
 	}
+	if env.switching(ctx) {
+		return "the lanes of " + ordered + " are still switched"
+	}
 	if missing := env.missing(ctx); missing != "" {
 		return missing
 	}

@@ -52,7 +52,8 @@ type Report struct {
 	Events    int               `json:"events"` // distinct events, each to be applied once
 	Lost      int               `json:"lost"`
 	Doubled   int               `json:"doubled"`
-	Dead      int               `json:"dead"` // messages that are not events
+	Dead      int               `json:"dead"`    // messages that are not events
+	InLanes   int               `json:"inLanes"` // movements that stockview handled in lanes, each position's in order
 	Orders    supplierCalls     `json:"orders"`
 	Restarts  int               `json:"restarts"` // exits of processes by themselves, most of them before they were up
 	Audit     Audit             `json:"audit"`
@@ -160,6 +161,9 @@ func (r Report) Table() string {
 	fmt.Fprintf(&text, "The log has %d events; %d orders were sent in %d calls, %d of them refused or cut off. The audit says: %s.\n",
 		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Refused, r.Audit.Verdict)
 	fmt.Fprintf(&text, "Lost %d, doubled %d. Took %s.\n", r.Lost, r.Doubled, r.Took)
+	if r.InLanes > 0 {
+		fmt.Fprintf(&text, "stockview handled %d movements in lanes, those of each position in order unless listed below.\n", r.InLanes)
+	}
 	for _, repaired := range r.Audit.Repaired {
 		fmt.Fprintf(&text, "The audit has repaired: %s.\n", repaired)
 	}

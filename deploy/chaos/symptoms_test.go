@@ -42,6 +42,7 @@ var symptoms = map[string]func(ctx context.Context, env *environment) error{
 	"binding-removed":       declaredAgain(`exchanges=\[] queues=\[] bindings="\[composerp.events -`),
 	"exchange-deleted":      declaredAgain(`exchanges=\[composerp.events]`),
 	"permission-taken":      noPermission,
+	"lanes":                 laneQueues,
 	"supplier-busy":         noOrders,
 	"supplier-away":         noOrders,
 }
@@ -159,6 +160,13 @@ func declaredAgain(what string) func(ctx context.Context, env *environment) erro
 func noPermission(ctx context.Context, env *environment) error {
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
 		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), env.broker), rabbitmq.ErrAccessRefused)
+	})
+}
+
+// laneQueues checks that the worker handles the last number of lanes that the fault asks for.
+func laneQueues(ctx context.Context, env *environment) error {
+	return eventually(ctx, "the queue has not the lanes that were asked for", func(ctx context.Context) bool {
+		return holds(ctx, env, `SELECT consumed = 8 AND routed = 8 FROM lane_set WHERE queue = 'stockview'`) == nil
 	})
 }
 

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
@@ -59,10 +63,11 @@ func newOrderedFleet(t *testing.T, options ...worker.Option) *orderedFleet {
 // join starts a node with that many slots by its flags.
 func (f *orderedFleet) join(id string, slots int) *member {
 	f.Helper()
-	return f.joinBy(id, slots, f.URL)
+	return f.joinBy(id, slots, f.URL, f.Broker)
 }
 
-func (f *orderedFleet) joinBy(id string, slots int, url string) *member {
+// joinBy starts a node that reaches the database by that URL, and the broker so for what it does as the leader.
+func (f *orderedFleet) joinBy(id string, slots int, url string, broker rabbitmq.Config) *member {
 	f.Helper()
 	r := &worker.Runner{Worker: f.worker, DB: storetest.Open(f, url, 12), Broker: f.Broker, Node: id, Slots: slots}
 	db := storetest.Open(f, url, 4)
@@ -70,7 +75,7 @@ func (f *orderedFleet) joinBy(id string, slots int, url string) *member {
 	m.Part = f.Start("node "+id, func(ctx context.Context, p *workertest.Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: []*worker.Runner{r}, Log: p.Logs.Logger(),
-			Broker: f.Broker, Metrics: scaler.NewMetrics(p.Metrics), Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 20}}
+			Broker: broker, Metrics: scaler.NewMetrics(p.Metrics), Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 20}}
 		n.Attach()
 		left := make(chan error, 1)
 		go func() { left <- n.Run(ctx) }()
@@ -220,7 +225,7 @@ func TestLanesKeepOrderWhileNodesFail(t *testing.T) {
 	line := workertest.NewLink(f, f.URL)
 	f.join("steady", 2)
 	f.set(16)
-	f.joinBy("lonely", 2, line.URL)
+	f.joinBy("lonely", 2, line.URL, f.Broker)
 	f.Eventually("both have lanes", func() bool {
 		return storetest.Value[int](t, f.URL, `SELECT count(DISTINCT node) FROM lane WHERE NOT leaving`) == 2
 	})
@@ -295,6 +300,40 @@ func (f *orderedFleet) redrive() {
 		m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName("view")
 		f.Send(m)
 	}
+}
+
+// A lane that takes no consumer gets no event: while one does not answer, the leader binds none of the new lanes,
+// and deletes that one; the worker goes on without lanes.
+func TestLanesAnswerBeforeTheyAreBound(t *testing.T) {
+	t.Parallel()
+	f := newOrderedFleet(t)
+	leader := f.Broker
+	user := rabbitmqtest.User(t, f.Broker, "secret")
+	u := storetest.MustGet(url.Parse(f.Broker.URLs[0]))(t)
+	u.User = url.UserPassword(user, "secret")
+	leader.URLs = []string{u.String()}
+	dead := topology.LaneQueueName("view", 2, 4)
+	// It may not consume there. To declare a queue with a dead-letter exchange takes the same permission, so these are.
+	f.Must(rabbitmq.Apply(t.Context(), topology.Topology{Queues: topology.LaneQueues("view", 4)}, f.Broker))
+	rabbitmqtest.Restrict(t, f.Broker, user, ".*", ".*", `^(?!`+regexp.QuoteMeta(dead)+`$).*`)
+	one := f.joinBy("one", 2, f.URL, leader)
+	f.Eventually("slots run", func() bool { return one.slots() == 2 })
+	storetest.MustGet(lanes.Want(t.Context(), f.DB, by, "view", 4))(t)
+	f.Eventually("the leader says that a lane does not answer", func() bool { return one.Logs.Has("a new queue does not answer") })
+	f.Eventually("the lane is deleted", func() bool { return f.queueIsGone(dead) })
+	f.send(8, 2)
+	f.Eventually("events are handled", func() bool { return f.handled() == 16 })
+	if routed := storetest.Value[int](t, f.URL, `SELECT routed FROM lane_set`); routed != 0 {
+		t.Errorf("events are routed to %d lanes", routed)
+	}
+	have := storetest.MustGet(rabbitmqtest.Management(t).Topology(t.Context(), rabbitmqtest.VhostOf(t, f.Broker)))(t)
+	for _, b := range have.Bindings {
+		if topology.IsLane(b.Queue) {
+			t.Errorf("%s is bound", b.Queue)
+		}
+	}
+	rabbitmqtest.Restrict(t, f.Broker, user, ".*", ".*", ".*")
+	f.settled(4)
 }
 
 // Messages whose header names another lane than theirs, or none, are handled in their own.
