@@ -17,8 +17,8 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// While the fleet's own number is not known, KEDA counts the messages of queues that it finds by regular expressions. The
-// broker reads them: each queue of a worker and each lane belongs to one group, also a worker's that no manifest names.
+// While the fleet's own number is not known, KEDA counts the messages of queues that it finds by regular expressions.
+// The broker reads them: each queue of a worker and each lane is in one group, also a worker's that no manifest names.
 func TestTheQueuesThatKEDACounts(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)

@@ -171,8 +171,8 @@ func (g group) query() string {
 	return fmt.Sprintf(`ceil(sum(max by (queue) (composerp_pool_desired{queue%s"%s"})) / %d)`, operator, strings.Join(g.named, "|"), g.slots)
 }
 
-// queues are the names of a group's queues and of their lanes, as RabbitMQ's regular expressions write them; "unrouted" is
-// the queue of no worker.
+// queues are the names of a group's queues and of their lanes, as RabbitMQ's regular expressions write them; "unrouted"
+// is the queue of no worker.
 func (g group) queues() string {
 	worker := "(" + strings.Join(g.named, "|") + ")"
 	if g.rest {
