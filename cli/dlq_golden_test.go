@@ -14,12 +14,12 @@ import (
 // letterGoldens are those of dead letters: one that its worker would handle
 // today, one that no worker ever will, and one that is thrown away. They are the
 // last, for a dead letter is a finding of the doctor's.
-func letterGoldens(h *environment) []golden {
+func letterGoldens(h *environment) []goldenLine {
 	sale := `{"eventId":"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91","eventType":"SALE_COMPLETED","aggregateType":"SALE","aggregateId":"S91","tenantId":"t9",` +
 		`"timestamp":"2026-02-09T12:00:00Z","version":"1.0","payload":{"saleId":"S91","itemId":"cup","locationId":"LON","quantity":1,"amount":4,` +
 		`"timestamp":"2026-02-09T12:00:00Z"},"metadata":{"source":"pos"}}`
 	export := h.dir + "/discarded.ndjson"
-	return []golden{
+	return []goldenLine{
 		{command: "dlq list", only: "ledger", mask: []string{"inQueue"}, noTable: true, before: func() {
 			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91", sale, "no position of item \"cup\" at LON", "12:00:01Z")
 			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a92", strings.NewReplacer(`"quantity":1,`, "", "1b2a91", "1b2a92", "S91", "S92").Replace(sale), "payload.quantity is missing", "12:00:02Z")

@@ -1,15 +1,10 @@
 package cli
 
 import (
-	"flag"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/terminal"
 )
-
-// Update is set by -update: golden files are written anew, not compared.
-var Update = flag.Bool("update", false, "write the golden files anew")
 
 // Shows tells which commands, "worker list", have an --output.
 func Shows() []string {

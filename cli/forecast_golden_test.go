@@ -6,9 +6,9 @@ import (
 )
 
 // forecastGoldens are those of a tenant of its own.
-func forecastGoldens(h *environment) []golden {
+func forecastGoldens(h *environment) []goldenLine {
 	storetest.Exec(h, h.database, cli.SeedForecasts)
-	return []golden{
+	return []goldenLine{
 		{command: "forecast accuracy", args: []string{"--tenant", "t4", "--horizon", "3"}},
 		{command: "forecast list", args: []string{"--tenant", "t4"}},
 		{command: "forecast show", args: []string{"cup", "--tenant", "t4"}},

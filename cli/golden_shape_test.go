@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/demo"
 	"github.com/composerp/composerp/deploy/bench"
 	"github.com/composerp/composerp/deploy/chaos"
+	"github.com/composerp/composerp/deploy/golden"
 )
 
 // What takes minutes to make is held against its shape alone: every key that a
@@ -25,9 +26,9 @@ func TestGoldenShapes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		CompareGolden(t, filepath.Join(folder, name), string(raw)+"\n")
+		golden.Compare(t, filepath.Join(folder, name), string(raw)+"\n")
 	}
-	NoOtherGoldens(t, folder, known)
+	golden.NoOthers(t, folder, known)
 }
 
 // fillIn puts something into every exported field, so that none is left out of the JSON.

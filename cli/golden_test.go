@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/cli"
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// golden is a command line whose output is held against files: testdata/output/NAME.json
+// goldenLine is a command line whose output is held against files: testdata/output/NAME.json
 // with -o json, NAME.txt without. A command that shows data has at least one here.
-type golden struct {
+type goldenLine struct {
 	command string
 	args    []string
 	as      string   // the files' name, where a command has several
@@ -31,10 +32,10 @@ type golden struct {
 }
 
 // goldens run in this order, in one environment whose fleet has handled what goldenSeed says.
-func goldens(h *environment) []golden {
+func goldens(h *environment) []goldenLine {
 	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
 	mapping := h.file("sales.yaml", goldenMapping)
-	return slices.Concat([]golden{
+	return slices.Concat([]goldenLine{
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
@@ -61,28 +62,28 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []golden{
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	})
 }
 
 // misdatedGoldens show a receipt as if a till's clock had been years ahead.
-func misdatedGoldens(h *environment) []golden {
+func misdatedGoldens(h *environment) []goldenLine {
 	ahead := func() {
 		storetest.Exec(h, h.database, `INSERT INTO misdated_movement (event_id, line, position_id, occurred_at)
 			SELECT event_id, line, position_id, '2062-03-15T10:00:00Z' FROM movement WHERE event_id = '0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a21'`)
 	}
-	return []golden{
+	return []goldenLine{
 		{command: "misdated list", before: ahead},
 		{command: "misdated correct", args: []string{"--timestamp", "2026-02-08T08:00:00Z", "--dry-run"}},
 	}
 }
 
 // scaleGoldens scale a worker; ids of nodes differ.
-func scaleGoldens(h *environment) []golden {
+func scaleGoldens(h *environment) []goldenLine {
 	by := []string{"--operator", "ann", "--reason", "stock take"}
-	return []golden{
+	return []goldenLine{
 		{command: "scale", args: append([]string{"ledger=2", "--max-per-node", "4", "--wait"}, by...)},
 		{command: "scale", as: "scale_dry_run", args: []string{"ledger=400", "--max-per-node", "3", "--dry-run"}},
 		{command: "worker describe", args: []string{"ledger"}, mask: []string{"node"}, noTable: true},
@@ -105,9 +106,9 @@ func scaleGoldens(h *environment) []golden {
 }
 
 // laneGoldens divide a queue into lanes, and make it whole again.
-func laneGoldens() []golden {
+func laneGoldens() []goldenLine {
 	by := []string{"--operator", "ann", "--reason", "order"}
-	return []golden{
+	return []goldenLine{
 		{command: "lanes set", as: "lanes_set_dry_run", args: append([]string{"stockview", "4", "--dry-run"}, by...)},
 		{command: "lanes set", args: append([]string{"stockview", "4", "--wait"}, by...), noTable: true},
 		{command: "lanes list"},
@@ -133,13 +134,13 @@ func (h *environment) node() string {
 }
 
 // findingGoldens show a transfer that brought more than was sent.
-func findingGoldens(h *environment) []golden {
+func findingGoldens(h *environment) []goldenLine {
 	surplus := func() {
 		storetest.Exec(h, h.database, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ('t8', 'cup', 'LON', '2026-02-09T12:00:00Z')`)
 		storetest.Exec(h, h.database, `INSERT INTO transfer (tenant_id, item_id, transfer_id, location_id, sent, received, sent_at, received_at)
 			VALUES ('t8', 'cup', 'T-81', 'LON', 5, 6, '2026-02-08T12:00:00Z', '2026-02-09T12:00:00Z')`)
 	}
-	return []golden{
+	return []goldenLine{
 		{command: "finding list", before: surplus},
 		{command: "finding acknowledge", args: []string{"5595574d4eb8", "--reason", "counted, and booked as found", "--operator", "ann"}},
 	}
@@ -193,7 +194,7 @@ func TestGoldenOutputOfEveryCommand(t *testing.T) {
 				t.Errorf("composerp %s: exit %d, want %d: %s%s", strings.Join(line, " "), out.code, g.code, out.out, out.errors)
 				return
 			}
-			cli.CompareGolden(t, filepath.Join(folder, file), g.masked(t, out.out))
+			golden.Compare(t, filepath.Join(folder, file), g.masked(t, out.out))
 		}
 		out := h.run(append(slices.Clone(line), "-o", "json")...)
 		if !json.Valid([]byte(out.out)) {
@@ -214,7 +215,7 @@ func TestGoldenOutputOfEveryCommand(t *testing.T) {
 			t.Errorf("`composerp %s` has a golden, and noGolden still excuses it: %s", command, why)
 		}
 	}
-	cli.NoOtherGoldens(t, folder, known)
+	golden.NoOthers(t, folder, known)
 }
 
 // noGolden are the commands that are excused, because they take minutes; TestGoldenShapes has the shape of what they
@@ -240,7 +241,7 @@ var (
 
 // masked replaces what is another at each run: moments near now, random ids and
 // the values of keys that the golden names; and cuts lists to what it is about.
-func (g golden) masked(t *testing.T, text string) string {
+func (g goldenLine) masked(t *testing.T, text string) string {
 	if g.only != "" || g.drop != nil {
 		text = g.cut(t, text)
 	}
@@ -259,7 +260,7 @@ func (g golden) masked(t *testing.T, text string) string {
 }
 
 // cut keeps of a JSON's lists, and of a table's lines below a heading, what speaks of g.only.
-func (g golden) cut(t *testing.T, text string) string {
+func (g goldenLine) cut(t *testing.T, text string) string {
 	var data any
 	if json.Unmarshal([]byte(text), &data) != nil {
 		lines := strings.SplitAfter(text, "\n")
@@ -274,7 +275,7 @@ func (g golden) cut(t *testing.T, text string) string {
 	return string(cut) + "\n"
 }
 
-func (g golden) cutLists(data any) any {
+func (g goldenLine) cutLists(data any) any {
 	switch d := data.(type) {
 	case map[string]any:
 		for k, v := range d {

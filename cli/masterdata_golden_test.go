@@ -2,7 +2,7 @@ package cli_test
 
 // masterDataGoldens are those of master data, of a tenant of its own. They run
 // twice each, with -o json and without: the second time nothing changes.
-func masterDataGoldens(h *environment) []golden {
+func masterDataGoldens(h *environment) []goldenLine {
 	items := h.file("items.csv", "item_id,Name,UNIT,pack,unitCost\ncup,\"A \"\"cup\"\", tin\",each,6,1.50\noil,Olive oil,l,,\n")
 	locations := h.file("locations.ndjson", `{"locationId":"LON","name":"London","timezone":"Europe/London"}`+"\n")
 	suppliers := h.file("suppliers.csv", "supplierId,leadTimeDays,name\nacme,3,Acme\nslow,30,\n")
@@ -10,7 +10,7 @@ func masterDataGoldens(h *environment) []golden {
 	count := h.file("count.csv", "itemId,locationId,quantity\ncup,LON,30\noil,LON,0.5\n")
 	of := func(args ...string) []string { return append(args, "--tenant", "t2") }
 	file := []string{"file"}
-	return []golden{
+	return []goldenLine{
 		{command: "item import", args: of(items), mask: file, noTable: true},
 		{command: "item set", args: of("--item", "tea", "--unit", "kg")},
 		{command: "location import", args: of(locations), mask: file, noTable: true},

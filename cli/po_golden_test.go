@@ -6,7 +6,7 @@ import "strings"
 // policy has approved, one too dear for it, one without a price. The fleet has
 // made them before the first golden runs, which is the audit. Each can be decided
 // about once.
-func orderGoldens(h *environment) []golden {
+func orderGoldens(h *environment) []goldenLine {
 	for _, line := range []string{
 		"tenant set --approval-limit 100",
 		"supplier set --supplier smith --name Smith --lead-time-days 4",
@@ -21,7 +21,7 @@ func orderGoldens(h *environment) []golden {
 		h.ok(append(strings.Fields(line), "--tenant", "t3")...)
 	}
 	of := func(args ...string) []string { return append(args, "--tenant", "t3") }
-	return []golden{
+	return []goldenLine{
 		{command: "po list", args: of()},
 		{command: "po list", as: "po_list_pending", args: of("--status", "pending")},
 		{command: "po show", args: of("PO-2026-000001"), mask: []string{"sentAt"}},

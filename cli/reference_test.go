@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
@@ -53,25 +54,8 @@ func TestReference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			page := filepath.Join("../docs/reference", name+".md")
-			raw, err := os.ReadFile(page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			before, rest, found := strings.Cut(string(raw), referenceBegin)
-			is, after, ended := strings.Cut(rest, referenceEnd)
-			if !found || !ended {
-				t.Fatalf("%s lacks the marks %q and %q", page, referenceBegin, referenceEnd)
-			}
 			want := strings.ReplaceAll(strings.Trim(generate(t), "\n"), "\n\n\n", "\n\n") + "\n"
-			if *Update {
-				if err := os.WriteFile(page, []byte(before+referenceBegin+want+referenceEnd+after), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if is != want {
-				t.Errorf("%s is stale; `make generate` writes it. %s", page, firstDifference(want, is))
-			}
+			golden.CompareBetween(t, page, referenceBegin, referenceEnd, want)
 		})
 	}
 }

@@ -3,13 +3,13 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/lots"
@@ -143,19 +143,7 @@ func TestStockIsGolden(t *testing.T) {
 		if r.code != exit.OK {
 			t.Fatalf("stock %s: exit %d: %s", args, r.code, r.errors)
 		}
-		golden := filepath.Join("testdata", "stock", name)
-		if *Update {
-			if err := os.WriteFile(golden, []byte(r.out), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.out != string(want) {
-			t.Errorf("stock %s has changed; if on purpose, go test ./cli -run Stock -update. Now:\n%s", args, r.out)
-		}
+		golden.Compare(t, filepath.Join("testdata", "stock", name), r.out)
 		for line := range strings.Lines(r.out) {
 			if strings.HasSuffix(name, ".txt") && len([]rune(line)) > 121 {
 				t.Errorf("stock %s is wider than a terminal: %s", args, line)

@@ -23,8 +23,9 @@ var drivers = map[string]string{
 	"github.com/lib/pq":              "store",
 }
 
-// forTests are the packages of deploy that tests of lower layers may import: private servers, and a network that fails.
-var forTests = []string{"deploy/local", "deploy/local/localtest", "deploy/chaos/proxy"}
+// forTests are the packages of deploy that tests of lower layers may import: private servers, a network that fails, and
+// the comparison with golden files.
+var forTests = []string{"deploy/local", "deploy/local/localtest", "deploy/chaos/proxy", "deploy/golden"}
 
 // forRunningTests is a command that tests run under: it starts servers as they would.
 const forRunningTests = "deploy/local/withservers"

@@ -3,13 +3,13 @@ package workers_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
@@ -18,35 +18,21 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares a value with its golden file. With -update it writes the file.
-func golden(t *testing.T, file string, value any) {
+// compareJSON compares a value with its golden file.
+func compareJSON(t *testing.T, file string, value any) {
 	t.Helper()
 	got, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("%s has changed; if on purpose, go test ./workers -run Golden -update. Now:\n%s", file, got)
-	}
+	golden.Compare(t, file, string(got)+"\n")
 }
 
 // The topology follows from the subscriptions, and from nothing else. A change of
 // the golden file is a change of a running broker: see package topology.
 func TestTheFleetsTopologyIsGolden(t *testing.T) {
 	t.Parallel()
-	golden(t, "testdata/topology.json", workers.Topology())
+	compareJSON(t, "testdata/topology.json", workers.Topology())
 }
 
 // An event type that loses its consumer is published for nothing.
@@ -62,13 +48,13 @@ func TestTheConsumersAreGolden(t *testing.T) {
 			slices.Sort(consumers[typ])
 		}
 	}
-	golden(t, "testdata/consumers.json", consumers)
+	compareJSON(t, "testdata/consumers.json", consumers)
 }
 
 // The audit expects rows in the inbox of these workers, and of no others.
 func TestTheTrackedWorkersAreGolden(t *testing.T) {
 	t.Parallel()
-	golden(t, "testdata/tracked.json", workers.TrackedNames())
+	compareJSON(t, "testdata/tracked.json", workers.TrackedNames())
 }
 
 // A package without its line in the registry is a worker that never runs.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/composerp/composerp/deploy/golden"
 )
 
 func example(seed uint64) Report {
@@ -39,7 +41,7 @@ func TestResultsAddUp(t *testing.T) {
 	if err != nil || len(runs) != 3 || !reflect.DeepEqual(runs[2], bad) {
 		t.Fatalf("%v: read back %+v, want %+v", err, runs[len(runs)-1], bad)
 	}
-	golden(t, "testdata/results.md", Markdown(runs))
+	golden.Compare(t, "testdata/results.md", Markdown(runs))
 	if _, err := Read(strings.NewReader("{}\nno JSON\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("a broken line: %v", err)
 	}
@@ -72,29 +74,14 @@ func goldenTable(t *testing.T, results, page string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(raw), begin)
-	is, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no markers for the table", page)
-	}
-	if *update {
-		if err := os.WriteFile(page, []byte(before+begin+Markdown(runs)+end+after), 0o644); err != nil {
-			t.Fatal(err)
+	n := len(runs)
+	if !golden.Updating() {
+		lines := strings.SplitN(golden.Between(t, page, begin, end), "\n", 4)
+		if _, err := fmt.Sscanf(lines[min(2, len(lines)-1)], "| %d |", &n); err != nil || n > len(runs) {
+			t.Fatalf("%s has a table of %d runs (%v), and the file has %d", page, n, err, len(runs))
 		}
-		return
 	}
-	var n int
-	lines := strings.SplitN(is, "\n", 4)
-	if _, err := fmt.Sscanf(lines[min(2, len(lines)-1)], "| %d |", &n); err != nil || n > len(runs) {
-		t.Fatalf("%s has a table of %d runs (%v), and the file has %d", page, n, err, len(runs))
-	}
-	if is != Markdown(runs[:n]) {
-		t.Errorf("the table in %s is not that of the first %d runs; go test ./deploy/chaos -run Golden -update writes it", page, n)
-	}
+	golden.CompareBetween(t, page, begin, end, Markdown(runs[:n]))
 }
 
 func TestTableHasTheFindings(t *testing.T) {

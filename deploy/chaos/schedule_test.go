@@ -2,33 +2,16 @@ package chaos
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || string(want) != got {
-		t.Errorf("%s has changed (%v): results of the same seed can no longer be compared. If on purpose, go test ./deploy/chaos -run Golden -update. Now:\n%s", path, err, got)
-	}
-}
 
 func TestGoldenSchedule(t *testing.T) {
 	t.Parallel()
@@ -43,7 +26,7 @@ func TestGoldenSchedule(t *testing.T) {
 			fmt.Fprintln(&text)
 		}
 	}
-	golden(t, "testdata/schedule.txt", text.String())
+	golden.Compare(t, "testdata/schedule.txt", text.String())
 }
 
 func TestGoldenPublications(t *testing.T) {
@@ -56,7 +39,7 @@ func TestGoldenPublications(t *testing.T) {
 	for _, s := range publications[items*len(locations):] {
 		fmt.Fprintf(&text, "%s %s %s\n", s.Kind, s.Route, s.Event.Body)
 	}
-	golden(t, "testdata/publications.txt", text.String())
+	golden.Compare(t, "testdata/publications.txt", text.String())
 }
 
 func TestASchedule(t *testing.T) {

@@ -92,7 +92,7 @@ func TestBadPayloads(t *testing.T) {
 		{event.TypeForecastGenerated, `7.25`, `-7.25`, `payload.dailyDemand[2]: want at least 0, got number -7.25`},
 		{event.TypeForecastGenerated, `"forecastCount": 3`, `"forecastCount": 3.5`, `payload.forecastCount: want a whole number, got number 3.5`},
 	} {
-		body := string(golden(t, c.typ).Body)
+		body := string(exampleOf(t, c.typ).Body)
 		spoilt := strings.Replace(body, c.old, c.new, 1)
 		if body == spoilt {
 			t.Errorf("%s: %s is not in the event", c.typ, c.old)

@@ -77,7 +77,7 @@ func TestEveryTypeIsComplete(t *testing.T) {
 	for _, typ := range event.Types() {
 		t.Run(string(typ), func(t *testing.T) {
 			t.Parallel()
-			a := golden(t, typ)
+			a := exampleOf(t, typ)
 			d, _ := event.Lookup(typ)
 			if a.Payload.EventType() != typ || a.Type != typ || reflect.TypeOf(a.Payload) != d.Payload {
 				t.Fatalf("the example is a %s with a payload of %s", a.Type, a.Payload.EventType())
@@ -114,7 +114,7 @@ func TestEveryTypeIsComplete(t *testing.T) {
 func TestTagsAndFieldsAgree(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
-		a := golden(t, typ)
+		a := exampleOf(t, typ)
 		for _, p := range []event.Payload{a.Payload, withoutOptional(a.Payload)} {
 			made, err := event.Encode(a.Envelope, p)
 			if err != nil {

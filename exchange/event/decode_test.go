@@ -11,7 +11,7 @@ import (
 func TestOrderOfFieldsIsFree(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
-		want := golden(t, typ)
+		want := exampleOf(t, typ)
 		got, err := event.DecodeOutside([]byte(sortKeys(t, want.Body)))
 		if err != nil {
 			t.Fatal(err)
@@ -26,10 +26,10 @@ func TestOrderOfFieldsIsFree(t *testing.T) {
 // TestBodyIsTheEventsOwn: an event's strings stay valid when the parser's memory is reused.
 func TestBodyIsTheEventsOwn(t *testing.T) {
 	t.Parallel()
-	want := golden(t, event.TypeSaleCompleted)
-	again := golden(t, event.TypeSaleCompleted)
+	want := exampleOf(t, event.TypeSaleCompleted)
+	again := exampleOf(t, event.TypeSaleCompleted)
 	for _, typ := range event.Types() {
-		golden(t, typ)
+		exampleOf(t, typ)
 	}
 	if !reflect.DeepEqual(want, again) {
 		t.Errorf("%+v has become %+v", again, want)

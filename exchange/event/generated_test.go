@@ -1,11 +1,9 @@
 package event
 
 import (
-	"flag"
 	"go/ast"
 	goparser "go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,35 +11,17 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
-)
 
-var update = flag.Bool("update", false, "write the generated files and the examples in testdata")
+	"github.com/composerp/composerp/deploy/golden"
+)
 
 // TestGoldenSchemas compares the schema files with the structs and their doc comments. With -update it writes them.
 func TestGoldenSchemas(t *testing.T) {
 	t.Parallel()
 	texts := docComments(t)
-	checkGenerated(t, "schema/"+envelopeFile, makeEnvelopeSchema(texts))
+	golden.Compare(t, "schema/"+envelopeFile, makeEnvelopeSchema(texts))
 	for _, e := range builtIn {
-		checkGenerated(t, "schema/"+e.schemaFile(), payloadSchema(e.Type, e.Version, e.codec.object, texts))
-	}
-}
-
-// checkGenerated compares a file with its generated text. With -update it writes the file.
-func checkGenerated(t *testing.T, name, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil { //nolint:gosec // A source file, readable to all.
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatalf("%v; run make generate", err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale; run make generate. It should be\n%s", name, want)
+		golden.Compare(t, "schema/"+e.schemaFile(), payloadSchema(e.Type, e.Version, e.codec.object, texts))
 	}
 }
 

@@ -8,13 +8,14 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 )
 
 func goldenFile(typ event.Type) string { return filepath.Join("testdata", string(typ)+".json") }
 
-// golden reads the example of a type as DecodeOutside does.
-func golden(t *testing.T, typ event.Type) event.Any {
+// exampleOf reads the example of a type as DecodeOutside does.
+func exampleOf(t *testing.T, typ event.Type) event.Any {
 	t.Helper()
 	body, err := os.ReadFile(goldenFile(typ))
 	if err != nil {
@@ -33,7 +34,7 @@ func TestGolden(t *testing.T) {
 	for _, typ := range event.Types() {
 		t.Run(string(typ), func(t *testing.T) {
 			t.Parallel()
-			a := golden(t, typ)
+			a := exampleOf(t, typ)
 			made, err := event.Encode(a.Envelope, a.Payload)
 			if err != nil {
 				t.Fatal(err)
@@ -43,13 +44,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			if *event.Update {
-				if err := os.WriteFile(goldenFile(typ), pretty.Bytes(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			} else if !bytes.Equal(pretty.Bytes(), a.Body) {
-				t.Errorf("the example becomes\n%s", pretty.Bytes())
-			}
+			golden.Compare(t, goldenFile(typ), pretty.String())
 			again, err := event.Decode(made.Body)
 			if err != nil {
 				t.Fatal(err)

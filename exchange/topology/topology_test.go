@@ -2,39 +2,23 @@ package topology_test
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func TestComputeGivesTheGoldenTopology(t *testing.T) {
 	t.Parallel()
-	const golden = "testdata/topology.json"
 	got, err := json.MarshalIndent(topology.Compute(topologytest.Fleet()), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("the topology has changed; if on purpose, go test ./exchange/topology -run Golden -update. Now:\n%s", got)
-	}
+	golden.Compare(t, "testdata/topology.json", string(got)+"\n")
 }
 
 func TestComputeIgnoresTheOrderOfSubscriptions(t *testing.T) {

@@ -15,12 +15,17 @@ import (
 // commit that every other such transaction waits for, through the flush of its WAL; this statement writes nothing and
 // holds that lock for microseconds.
 //
-// An announcement that is lost, or comes of a version that makes none, delays an event until the ticker's next check.
+// It runs in the background: a database that hangs would else hold the commit's caller, whose events are committed.
+// Commits that come while one announcement is made share the next. After the last one a process that closes its pool
+// waits for it.
+//
+// An announcement that is lost, because the process died after its commit or the database did not answer, delays an
+// event until the ticker's next check, and so does a version that makes none.
 
 // appendChannel is the LISTEN channel of announcements.
 const appendChannel = "composerp_append"
 
-// announceTimeout bounds how long a transaction's end may wait for its announcement.
+// announceTimeout bounds how long an announcement may keep those after it waiting.
 const announceTimeout = time.Second
 
 var announceAppended = pg.SQL(`SELECT pg_notify('` + appendChannel + `', '')::text`)

@@ -40,7 +40,9 @@ import (
 //     guard against an unforeseen case.
 //   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch is
 //     this server's (epoch.go).
-//   - A poke or an announcement makes a tick without that check: the event it hints at was committed before.
+//   - A wake-up makes a tick without that check: the event it tells of was committed before. A commit of the leader's
+//     own process wakes it by a call, one of another process by a notification, which costs a round trip; both arrive
+//     on one channel.
 //   - Durability. The tick is committed with synchronous_commit=on, and WAL is flushed in order: a readable tick
 //     proves that everything it covers is durable.
 //
@@ -52,11 +54,9 @@ import (
 type Ticker struct {
 	db    *store.DB
 	log   *slog.Logger
-	poke  chan struct{}
 	leads atomic.Bool
-	// announced receives when other processes have appended events.
-	announced <-chan struct{}
-	hints     chan struct{} // see Hints
+	wake  chan struct{} // receives when events were appended, here or in another process
+	hints chan struct{} // see Hints
 	// chores run beside the ticks, at the pace of housekeeping.
 	chores []func(context.Context)
 	last   tick
@@ -65,9 +65,9 @@ type Ticker struct {
 	spent float64
 }
 
-// The pace of the ticker. Events hint at themselves: those of its own process poke it, those of others announce
-// themselves (announce.go). So it checks seldom, and spaces the ticks after a few in close succession: a tick is a
-// transaction here and a page and a transaction in each reader, and under load each covers many events.
+// The pace of the ticker. Commits that append events wake it, so that it checks seldom. It spaces the ticks after a few
+// in close succession: a tick is a transaction here and a page and a transaction in each reader, and under load each
+// covers many events.
 const (
 	tickIdle  = 20 * time.Millisecond // between checks without a hint
 	tickPace  = 5 * time.Millisecond  // the minimum between ticks after a burst
@@ -82,13 +82,13 @@ const TickChannel = "composerp_tick"
 // NewTicker needs a pool of at least three connections: ticks, housekeeping, lease renewal. While it leads it listens
 // on another one, and runs the chores every few seconds, beside the ticks.
 func NewTicker(db *store.DB, log *slog.Logger, chores ...func(context.Context)) *Ticker {
-	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1), hints: make(chan struct{}, 1), chores: chores}
+	return &Ticker{db: db, log: log, wake: make(chan struct{}, 1), hints: make(chan struct{}, 1), chores: chores}
 }
 
 // Poke hints that an event was just appended, and reports whether this ticker leads: it makes a tick then. It never
 // blocks.
 func (t *Ticker) Poke() (leads bool) {
-	hint(t.poke)
+	hint(t.wake)
 	return t.leads.Load()
 }
 
@@ -160,7 +160,12 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	keeping.Go(func() { t.housekeeping(background) })
 	defer keeping.Wait()
 	defer leave()
-	t.announced = t.db.Listen(background, appendChannel)
+	announced := t.db.Listen(background, appendChannel)
+	keeping.Go(func() {
+		for range announced {
+			hint(t.wake)
+		}
+	})
 	t.leads.Store(true)
 	defer t.leads.Store(false)
 	guarded := time.Now()
@@ -186,9 +191,7 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 // due checks whether a new tick would see anything new. After a hint it would.
 func (t *Ticker) due(ctx context.Context, hinted, guard bool) (bool, error) {
 	select {
-	case <-t.poke: // the tick will see this one's event too
-		hinted = true
-	case <-t.announced:
+	case <-t.wake: // the tick will see this one's event too
 		hinted = true
 	default:
 	}
@@ -239,9 +242,7 @@ func (t *Ticker) pause(ctx context.Context) (hinted, ok bool) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-t.poke:
-		hinted = true
-	case <-t.announced:
+	case <-t.wake:
 		hinted = true
 	case <-timer.C:
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
@@ -170,6 +171,44 @@ func TestWhatNoTickerHereTakesIsAnnounced(t *testing.T) {
 	}
 	if len(announcements) > 0 {
 		t.Errorf("%d more announcements were made", len(announcements))
+	}
+}
+
+// A database that hangs holds no caller whose transaction is committed.
+func TestNoCommitWaitsForItsAnnouncement(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	begun, release := make(chan struct{}, 10), make(chan struct{})
+	hangs := func(*store.DB) {
+		begun <- struct{}{}
+		select {
+		case <-release:
+		case <-time.After(localtest.Deadline(10 * time.Second)):
+			t.Error("a commit waits for its announcement")
+		}
+	}
+	open := func() (db *store.DB, commit func()) {
+		db, err := store.Open(t.Context(), store.Config{URL: p.URL, Connections: 1})
+		storetest.Must(t, err)
+		return db, func() {
+			storetest.Must(t, db.InTx(t.Context(), func(tx store.Tx) error { pg.NoteAppended(tx, hangs); return nil }))
+		}
+	}
+	db, commit := open()
+	commit()
+	<-begun
+	stuck, commitToo := open()
+	commitToo()
+	<-begun
+	storetest.Must(t, stuck.Close()) // in spite of it
+
+	for range 3 {
+		commit()
+	}
+	close(release)
+	storetest.Must(t, db.Close()) // after it
+	if n := len(begun); n != 1 {
+		t.Errorf("%d announcements followed the first for three commits, want one", n)
 	}
 }
 

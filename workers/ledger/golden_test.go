@@ -2,17 +2,14 @@ package ledger_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
-
-var update = flag.Bool("update", false, "write the golden file anew")
 
 // TestEmittedEventsAreGolden pins what the ledger says, byte for byte: ids
 // included, since a consumer must recognise it.
@@ -31,17 +28,5 @@ func TestEmittedEventsAreGolden(t *testing.T) {
 	for _, e := range handle(t, db, receipt, sale) {
 		got.Write(append(e.Body, '\n'))
 	}
-	const golden = "testdata/emitted.ndjson"
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("what the ledger says has changed; if on purpose, go test ./workers/ledger -run Golden -update. Now:\n%s", got.Bytes())
-	}
+	golden.Compare(t, "testdata/emitted.ndjson", got.String())
 }

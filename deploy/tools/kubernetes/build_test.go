@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
@@ -136,17 +135,4 @@ func drainSeconds(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// workersOf are the workers that a container's arguments name, and its --max-slots; none of one that runs no workers.
-func workersOf(t *testing.T, c core.Container) (names []string, slots int) {
-	t.Helper()
-	if len(c.Args) < 4 || strings.Join(c.Args[:3], " ") != "worker run --max-slots" {
-		return nil, 0
-	}
-	slots, err := strconv.Atoi(c.Args[3])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.Args[4:], slots
 }

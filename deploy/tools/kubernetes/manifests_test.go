@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/expr-lang/expr"
 	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
-	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -164,68 +162,57 @@ func TestServersComeFromASecret(t *testing.T) {
 	})
 }
 
-// Every worker of the fleet runs in one group.
-func TestEveryWorkerIsInOneGroup(t *testing.T) {
-	var want []string
-	for _, line := range regexp.MustCompile(`(?m)^\t\t(\w+)\.New\(`).FindAllStringSubmatch(source(t, "workers/fleet.go"), -1) {
-		want = append(want, line[1])
+// query is the number of pods for the slots that the leader wants for a group's workers.
+func (g group) query() string {
+	operator := "=~"
+	if g.rest {
+		operator = "!~"
 	}
-	slices.Sort(want)
-	each(t, func(t *testing.T, m *manifests) {
-		var got []string
-		relays := 0
-		for _, d := range m.deployments {
-			names, _ := workersOf(t, d.Spec.Template.Spec.Containers[0])
-			got = append(got, names...)
-			if len(names) == 0 && slices.Equal(d.Spec.Template.Spec.Containers[0].Args, []string{"relay"}) {
-				relays++
-			}
-		}
-		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("the groups have the workers\n%v, want\n%v", got, want)
-		}
-		if relays != 1 || len(m.jobs) != 1 {
-			t.Errorf("%d relays and %d jobs, want one each", relays, len(m.jobs))
-		}
-	})
+	return fmt.Sprintf(`ceil(sum(max by (queue) (composerp_pool_desired{queue%s"%s"})) / %d)`, operator, strings.Join(g.named, "|"), g.slots)
 }
 
-var (
-	queuesOfQuery   = regexp.MustCompile(`^ceil\(sum\(max by \(queue\) \(composerp_pool_desired\{queue=~"([a-z|]+)"\}\)\) / (\d+)\)$`)
-	queuesOfTrigger = regexp.MustCompile(`^\^composerp\\\.\(([a-z|-]+)\)\$$`)
-)
+// queues are the names of a group's queues and of their lanes, as RabbitMQ's regular expressions write them; "unrouted"
+// is the queue of no worker.
+func (g group) queues() string {
+	worker := "(" + strings.Join(g.named, "|") + ")"
+	if g.rest {
+		worker = "(?!(" + strings.Join(g.named, "|") + `|unrouted)(\.|$))[^.]+`
+	}
+	return `^composerp\.` + worker + `(\.lane\.[^.]+)?$`
+}
 
 // KEDA provides the pods for the slots that the fleet's leader wants, and counts messages only while that is not known.
 func TestTheLeaderDecidesAlone(t *testing.T) {
 	m := build(t, "keda")
-	if len(m.scaled) != 3 || len(m.credentials) != 1 {
-		t.Fatalf("%d ScaledObjects and %d TriggerAuthentications, want 3 and 1", len(m.scaled), len(m.credentials))
+	groups := m.groups(t)
+	if len(m.scaled) != len(groups) || len(m.credentials) != 1 {
+		t.Fatalf("%d ScaledObjects for %d groups and %d TriggerAuthentications", len(m.scaled), len(groups), len(m.credentials))
+	}
+	for _, d := range m.deployments {
+		if _, scaled := groupOf(t, d.Name, d.Spec.Template.Spec.Containers[0]); scaled && d.Spec.Replicas != nil {
+			t.Errorf("%s has %d replicas in its manifest, and KEDA sets them", d.Name, *d.Spec.Replicas)
+		}
 	}
 	for _, s := range m.scaled {
-		i := slices.IndexFunc(m.deployments, func(d *apps.Deployment) bool { return d.Name == s.Spec.ScaleTargetRef.Name })
+		i := slices.IndexFunc(groups, func(g group) bool { return g.name == s.Spec.ScaleTargetRef.Name })
 		if i < 0 {
 			t.Errorf("%s scales %s, which there is none of", s.Name, s.Spec.ScaleTargetRef.Name)
 			continue
 		}
-		d := m.deployments[i]
-		if d.Spec.Replicas != nil {
-			t.Errorf("%s has %d replicas in its manifest, and KEDA sets them", d.Name, *d.Spec.Replicas)
-		}
-		names, slots := workersOf(t, d.Spec.Template.Spec.Containers[0])
 		fleet, queues := s.Spec.Triggers[0], s.Spec.Triggers[1]
 		if len(s.Spec.Triggers) != 2 || fleet.Name != "fleet" || fleet.Type != "prometheus" || queues.Name != "queues" || queues.Type != "rabbitmq" {
 			t.Fatalf("%s has the triggers %+v", s.Name, s.Spec.Triggers)
 		}
-		query := queuesOfQuery.FindStringSubmatch(fleet.Metadata["query"])
-		if query == nil || query[1] != strings.Join(names, "|") || query[2] != strconv.Itoa(slots) {
-			t.Errorf("%s asks %s, want the workers %v and their %d slots a pod", s.Name, fleet.Metadata["query"], names, slots)
+		if got, want := fleet.Metadata["query"], groups[i].query(); got != want {
+			t.Errorf("%s asks\n%s, want\n%s", s.Name, got, want)
 		}
 		if fleet.Metadata["ignoreNullValues"] != "false" {
 			t.Errorf("%s takes a number that is not known for zero", s.Name)
 		}
-		listed := queuesOfTrigger.FindStringSubmatch(queues.Metadata["queueName"])
-		if listed == nil || strings.ReplaceAll(listed[1], "dead-letter-log", "deadletterlog") != strings.Join(names, "|") ||
-			queues.Metadata["protocol"] != "http" || queues.Metadata["mode"] != "QueueLength" || queues.AuthenticationRef.Name != m.credentials[0].Name {
+		if got, want := queues.Metadata["queueName"], groups[i].queues(); got != want {
+			t.Errorf("%s counts the messages of\n%s, want\n%s", s.Name, got, want)
+		}
+		if queues.Metadata["protocol"] != "http" || queues.Metadata["mode"] != "QueueLength" || queues.AuthenticationRef.Name != m.credentials[0].Name {
 			t.Errorf("%s counts messages by %+v", s.Name, queues.Metadata)
 		}
 		wantFormula(t, s)

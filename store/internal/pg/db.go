@@ -27,12 +27,13 @@ const connMaxLifetime = 5 * time.Minute
 
 // DB is a pool of connections to one Composerp database. It is safe for concurrent use.
 type DB struct {
-	pool     *sqlx.DB
-	source   string // the driver's connection string; holds the password
-	settings string // the statement that gives a new connection its settings
-	state    states
-	appended func() bool
-	prepared preparations
+	pool          *sqlx.DB
+	source        string // the driver's connection string; holds the password
+	settings      string // the statement that gives a new connection its settings
+	state         states
+	appended      func() bool
+	prepared      preparations
+	announcements announcer
 }
 
 // Open connects and checks that the server answers, is new enough, keeps text as UTF-8 and gives each connection a
@@ -63,13 +64,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// Close closes every connection.
-func (db *DB) Close() error { return db.pool.Close() }
+// Close closes every connection, after the announcements that are under way; it waits for these a second at most.
+func (db *DB) Close() error {
+	db.announcements.wait(time.Second)
+	return db.pool.Close()
+}
 
 type appendNoted struct{ bool }
 
-// NoteAppended calls Config.Appended once, after the transaction's commit, and elsewhere when no ticker of this process
-// has taken the hint.
+// NoteAppended calls Config.Appended once, after the transaction's commit. When no ticker of this process has taken the
+// hint it runs elsewhere in the background, once for all commits that come while it waits for its turn.
 func NoteAppended(tx Tx, elsewhere func(*DB)) {
 	noted, db := TxState[appendNoted](tx), DBOf(tx)
 	if noted.bool {
@@ -78,7 +82,7 @@ func NoteAppended(tx Tx, elsewhere func(*DB)) {
 	noted.bool = true
 	OnCommit(tx, func() {
 		if db.appended == nil || !db.appended() {
-			elsewhere(db)
+			db.announcements.ask(func() { elsewhere(db) })
 		}
 	})
 }

@@ -1,20 +1,17 @@
 package simulation_test
 
 import (
-	"flag"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	. "github.com/composerp/composerp/workers/runtime/autoscaler/simulation"
 )
-
-var update = flag.Bool("update", false, "write the table of docs/reference/autoscaler.md anew")
 
 // slow is a worker whose messages take 100 ms each, which slots multiply.
 var slow = Model{Fixed: 0.01, Each: 0.1, Batch: 10, Prefetch: 20}
@@ -82,25 +79,9 @@ func TestArrivals(t *testing.T) {
 		}
 	})
 	page := filepath.Join("..", "..", "..", "..", "docs", "reference", "autoscaler.md")
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- simulation -->\n", "<!-- end of simulation -->"
-	head, rest, found := strings.Cut(string(text), begin)
-	old, tail, foundEnd := strings.Cut(rest, end)
-	if !found || !foundEnd {
-		t.Fatalf("%s has no place for the table", page)
-	}
 	table := "| arrivals | start of a slot | rule | slot-hours | waited, median | 99 % | most | most slots | moves | reversals | delivered again |\n|---|---|---|---|---|---|---|---|---|---|---|\n" +
 		strings.Join(lines, "")
-	if *update {
-		if err := os.WriteFile(page, []byte(head+begin+table+end+tail), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if old != table {
-		t.Errorf("the table of %s is not what the simulation gives: go test ./workers/runtime/autoscaler/simulation -update\n%s", page, table)
-	}
+	golden.CompareBetween(t, page, "<!-- simulation -->\n", "<!-- end of simulation -->", table)
 }
 
 func line(pattern string, delay time.Duration, rule string, r Result) string {
