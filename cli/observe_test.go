@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,26 +37,29 @@ func TestEveryPanelHasData(t *testing.T) {
 	// What some panels are about has to be there: a pool that the fleet scales, and lanes.
 	h.ok("autoscale", "set", "ledger", "--min", "1", "--max", "2")
 	h.ok("lanes", "set", "stockview", "4")
-	work(t, h)
+	stop := work(t, h)
 	missing := map[string]string{}
-	localtest.Eventually(t, 3*time.Minute, "every panel has data", func() bool {
-		missing = map[string]string{}
-		for _, d := range monitoring.Dashboards {
-			for _, r := range d.Rows {
-				for _, p := range r.Panels {
-					if query := p.Expand("1m", "ledger"); !prometheus.hasData(query) {
-						missing[d.Name+": "+p.Title] = query
-					}
-				}
+	for _, d := range monitoring.Dashboards {
+		for _, r := range d.Rows {
+			for _, p := range r.Panels {
+				missing[d.Name+": "+p.Title] = p.Expand("1m", "ledger")
 			}
 		}
-		t.Logf("%d panels have no data yet: %v", len(missing), missing)
+	}
+	t.Cleanup(func() {
+		for panel, query := range missing {
+			t.Logf("no data: %s: %s", panel, query)
+		}
+	})
+	localtest.Eventually(t, 2*time.Minute, "every panel has data", func() bool {
+		maps.DeleteFunc(missing, func(_, query string) bool { return prometheus.hasData(query) })
 		return len(missing) == 0
 	})
 	if prometheus.hasData("composerp_is_no_metric") {
 		t.Error("a metric that there is none of has data")
 	}
 	prometheus.rulesAreHealthy()
+	stop()
 	h.ok("down")
 	if err := <-f.ended; err != nil {
 		t.Errorf("up did not end well: %v\n%s", err, f.log)
@@ -67,17 +72,17 @@ func TestEveryPanelHasData(t *testing.T) {
 	}
 }
 
-// work has the test's fleet handle sales until the test ends: rates need some.
-func work(t *testing.T, h *environment) {
+// work has the test's fleet handle sales until stop is called: rates need some.
+func work(t *testing.T, h *environment) (stop func()) {
 	t.Helper()
-	done := make(chan struct{})
-	ctx, stop := context.WithCancel(t.Context())
-	t.Cleanup(func() { stop(); <-done })
-	go func() {
-		defer close(done)
+	ctx, cancel := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	stop = func() { cancel(); working.Wait() }
+	t.Cleanup(stop)
+	working.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			sale := fmt.Sprintf(`{"saleId":"S%d","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":2,"timestamp":"2026-02-09T12:00:00Z"}`, i)
-			if r := h.run("publish", "SALE_COMPLETED", "--tenant", "t1", "--data", sale); r.code != 0 && ctx.Err() == nil {
+			if r := h.run("publish", "SALE_COMPLETED", "--tenant", "t1", "--data", sale); r.code != 0 {
 				t.Errorf("publishing a sale: exit %d, %s", r.code, r.errors)
 				return
 			}
@@ -86,7 +91,8 @@ func work(t *testing.T, h *environment) {
 			case <-time.After(time.Second):
 			}
 		}
-	}()
+	})
+	return stop
 }
 
 // observer asks a Prometheus.
