@@ -11,10 +11,11 @@ import (
 )
 
 // RegisterUnproven adds a gauge of how far the log has gone on without a proof, read from the database at each scrape.
-// An audit with findings leaves no proof, so that it does not lower the gauge.
+// An audit with findings in the database leaves no proof, so that it does not lower the gauge; what it finds in queues
+// is among the watchdog's problems.
 func RegisterUnproven(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_audit_unproven_seconds",
-		"For how long the log has gone on since the last audit that found nothing wrong, or since its beginning; absent when the database does not answer.",
+		"For how long the log has gone on since an audit last found nothing wrong in the database, or since its beginning; absent when the database does not answer.",
 		func(ctx context.Context) (int64, error) {
 			last, err := audit.ReadLastProof(ctx, db)
 			return int64(last.Since.Seconds()), err
