@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 )
 
 // observe starts a Prometheus that scrapes this process and the broker when --observe asks for it, and returns the
-// address of its console page. The fleet goes on without it: where it is not installed, or ends, that is said.
+// address of its console page. The fleet goes on without it: where it does not start, or ends, that is said.
 func observe(ctx context.Context, g *errgroup.Group, cctx *cli.Context, f *fleet, own *local.Servers) (page string, err error) {
 	if !cctx.Bool(flagObserve) {
 		return "", nil
@@ -30,12 +29,9 @@ func observe(ctx context.Context, g *errgroup.Group, cctx *cli.Context, f *fleet
 		return "", err
 	}
 	server, err := monitoring.Start(ctx, cfg)
-	if errors.Is(err, monitoring.ErrNotInstalled) {
+	if err != nil {
 		terminal.Say(cctx, "no dashboards: %v", err)
 		return "", nil
-	}
-	if err != nil {
-		return "", err
 	}
 	g.Go(func() error {
 		defer server.Stop()

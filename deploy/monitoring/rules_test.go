@@ -1,6 +1,7 @@
 package monitoring_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,6 +74,24 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 	delete(without, "README.md")
 	for name := range without {
 		t.Errorf("%s is of no alert", name)
+	}
+}
+
+// Without Prometheus there is an error that says how to get it, and with a broken one its reason.
+func TestAPrometheusThatDoesNotStart(t *testing.T) {
+	programs := t.TempDir()
+	t.Setenv("PATH", programs)
+	cfg := monitoring.ServerConfig{Dir: t.TempDir(), Fleet: "127.0.0.1:1", Brokers: []string{"127.0.0.1:1"}, Vhost: "composerp"}
+	if _, err := monitoring.Start(t.Context(), cfg); !errors.Is(err, monitoring.ErrNotInstalled) || !strings.Contains(err.Error(), "apt-get install prometheus") {
+		t.Errorf("without Prometheus: %v", err)
+	}
+	program := filepath.Join(programs, "prometheus")
+	write(t, program, "#!/bin/sh\necho 'level=error err=\"opening storage failed\"'\nexit 1\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := monitoring.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "opening storage failed") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("with one that ends: %v", err)
 	}
 }
 
