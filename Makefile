@@ -25,11 +25,11 @@ WITHSERVERS := go run ./deploy/local/withservers --
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
+setup: ## install PostgreSQL, RabbitMQ and Prometheus when they are missing (Debian, as root)
 	@deploy/local/setup.sh
 
 setup-tests:
-	@deploy/local/setup.sh pgbouncer
+	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 
@@ -103,6 +103,7 @@ lint: ## gofmt, go vet, golangci-lint (.golangci.yml says why), the words, the l
 	cd deploy/tools && ../../bin/golangci-lint run ./...
 	go -C deploy/tools test -count=1 . ./links ./words
 	go -C deploy/tools/kubernetes test -count=1 ./...
+	go -C deploy/tools/grafana test -count=1 ./...
 
 words: ## every line with a retired word or with a comment that is too long
 	@go -C deploy/tools run ./words/print

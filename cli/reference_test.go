@@ -25,6 +25,7 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
@@ -471,6 +472,7 @@ func metricsReference(t *testing.T) string {
 	relay.NewMetrics(&c)
 	scaler.NewMetrics(&c)
 	relay.RegisterLag(&c, nil)
+	audit.RegisterUnproven(&c, nil)
 	watchdog.NewMetrics(&c)
 	rows := map[string][]string{}
 	for _, one := range c.all {

@@ -25,6 +25,9 @@ func announce(console io.Writer, version string, state settings.State, private b
 	}
 	address(w, "  database", state.Database, private, false)
 	terminal.Row(w, "  metrics", state.MetricsURL)
+	if state.Dashboards != "" {
+		terminal.Row(w, "  dashboards", state.Dashboards)
+	}
 	terminal.Row(w, "  workers", strings.Join(workers.Names(), " "))
 	terminal.Row(w, "  stop", stop)
 	w.Flush()

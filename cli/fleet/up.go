@@ -17,11 +17,16 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-const flagFresh = "fresh"
+const (
+	flagFresh   = "fresh"
+	flagObserve = "observe"
+)
 
 // UpFlags are the flags of every command that brings up a fleet and logs from that level on.
 func UpFlags(level string) []cli.Flag {
-	return settings.FleetFlags(level, &cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
+	return settings.FleetFlags(level,
+		&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"},
+		&cli.BoolFlag{Name: flagObserve, Usage: "start a Prometheus on loopback, with dashboards and alerts"})
 }
 
 // UpCommand is `composerp up`.
@@ -125,6 +130,10 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 		case <-ready:
 		case <-ctx.Done():
 			return nil
+		}
+		var err error
+		if state.Dashboards, err = observe(ctx, g, cctx, f, own); err != nil {
+			return err
 		}
 		state.Ready = true
 		if err := state.Save(dir); err != nil {

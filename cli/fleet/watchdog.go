@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -39,6 +40,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		db.Close()
 		return err
 	}
+	audit.RegisterUnproven(registry, db)
 	var here []string
 	for _, w := range f.workers {
 		here = append(here, w.Name())

@@ -19,6 +19,7 @@ type State struct {
 	PID int `json:"pid"`
 	Endpoints
 	MetricsURL string    `json:"metricsUrl,omitempty"`
+	Dashboards string    `json:"dashboardsUrl,omitempty"` // the console page of its Prometheus
 	StartedAt  time.Time `json:"startedAt"`
 	// Ready is true once every worker consumes.
 	Ready bool `json:"ready,omitempty"`

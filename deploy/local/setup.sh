@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs PostgreSQL and RabbitMQ when they are missing, and the programs named to it (pgbouncer, for tests), and nothing else. Says
-# nothing when all is there.
+# Installs PostgreSQL and RabbitMQ when they are missing, the programs named to it (pgbouncer, for tests), Prometheus where it can (it is
+# for --observe alone, and all else works without it), and nothing else. Says nothing when all is there.
 # Composerp starts private servers from the installed programs: the distribution's own services are not needed and are left alone.
 set -eu
 
@@ -33,6 +33,9 @@ missing() {
 }
 
 packages=$(missing "$@")
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && ! command -v prometheus >/dev/null; then
+	packages="$packages prometheus"
+fi
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -3,7 +3,7 @@
 # delete the folder for newer packages. Exits with 75 where it cannot be had on this machine or now, after one line that says why.
 set -eu
 suite=$1
-packages="postgresql rabbitmq-server pgbouncer git make procps ca-certificates"
+packages="postgresql rabbitmq-server pgbouncer prometheus prometheus-alertmanager git make procps ca-certificates"
 folder=${MATRIX:-$(dirname "$0")/../../.matrix}
 cannot() { echo "matrix: NOT RUN on $suite: $1" >&2; exit 75; }
 

@@ -27,7 +27,7 @@ func TestDependenciesHaveReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"go.mod", "deploy/tools/go.mod", "deploy/tools/kubernetes/go.mod"} {
+	for _, file := range []string{"go.mod", "deploy/tools/go.mod", "deploy/tools/kubernetes/go.mod", "deploy/tools/grafana/go.mod"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {
 			t.Fatal(err)

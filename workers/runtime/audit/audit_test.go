@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -29,6 +31,25 @@ func TestAFleetAtRestIsProven(t *testing.T) {
 	}
 	if strings.ContainsAny(r.Table(), "✗–") || !strings.Contains(r.Table(), "PROVEN: everything adds up") {
 		t.Errorf("the table reads\n%s", r.Table())
+	}
+}
+
+// The gauge grows with the log, until an audit proves it.
+func TestTheLogWithoutAProof(t *testing.T) {
+	p := newEnv(t)
+	registry := prometheus.NewRegistry()
+	audit.RegisterUnproven(registry, p.DB)
+	unproven := func() float64 { return workertest.Metric(t, registry, "composerp_audit_unproven_seconds") }
+	p.Exec(`UPDATE tick SET made_at = clock_timestamp() - interval '1 hour'`)
+	p.Exec(`INSERT INTO tick (id, epoch, snapshot, max_seq, seq_before) SELECT max(id) + 1, 1, pg_current_snapshot(), 0, 0 FROM tick`)
+	if got := unproven(); got < 3599 || got > 3600 {
+		t.Errorf("the log has gone on for %v s, want 3600", got)
+	}
+	if r := p.run(); failed(r) != "" {
+		t.Fatalf("the audit has findings:\n%s", r.Table())
+	}
+	if got := unproven(); got != 0 {
+		t.Errorf("after an audit it is %v s", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -39,9 +40,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 }
 
-// RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to
-// measure it.
+// RegisterLag adds the log's lag and the time of its oldest unpublished event, read from the database at each scrape:
+// they matter most when no relay runs to measure them.
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_log_lag_events", "Places of the log the relay has not passed yet; absent when the database does not answer.",
 		func(ctx context.Context) (int64, error) { return eventlog.Lag(ctx, db, LeaseName) })
+	scrape.Register(r, "composerp_log_oldest_unpublished_timestamp_seconds",
+		"When the oldest event that the relay has not passed was logged; the time of the scrape when there is none; absent when the database does not answer.",
+		func(ctx context.Context) (int64, error) {
+			health, err := eventlog.ReadHealth(ctx, db)
+			return time.Now().Add(-health.Behind).Unix(), err
+		})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/deploy/local/localtest"
@@ -35,6 +36,32 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	h.wantOnce(all)
 	h.Eventually("all confirms are counted", func() bool { return r.Metric("composerp_relay_confirmed_total") == float64(len(all)) })
 	h.Eventually("the cursor has passed all", h.passed)
+}
+
+// The oldest unpublished event's time stands still until it is published, and is now when there is none.
+func TestTheTimeOfTheOldestUnpublishedEvent(t *testing.T) {
+	t.Parallel()
+	h := newEnv(t)
+	registry := prometheus.NewRegistry()
+	relay.RegisterLag(registry, h.DB)
+	age := func() time.Duration {
+		at := workertest.Metric(t, registry, "composerp_log_oldest_unpublished_timestamp_seconds")
+		return time.Since(time.Unix(int64(at), 0))
+	}
+	if got := age(); got > time.Minute {
+		t.Errorf("with an empty log the time is %v ago", got)
+	}
+	events := h.sales(1)
+	h.Eventually("the ticker has seen the event", func() bool {
+		return storetest.Value[bool](t, h.URL, `SELECT max(seq_before) > 0 FROM tick`)
+	})
+	storetest.Exec(t, h.URL, `UPDATE tick SET made_at = made_at - interval '10 minutes'`)
+	if got := age(); got < 10*time.Minute || got > 15*time.Minute {
+		t.Errorf("with an event of ten minutes ago the time is %v ago", got)
+	}
+	h.run("a")
+	h.wantOnce(events)
+	h.Eventually("it is published", func() bool { return age() < time.Minute })
 }
 
 // An event that no queue is bound to goes to the alternate exchange, and no other event waits for it.

@@ -164,12 +164,16 @@ func TestANewLeaderBeginsWithWhatWasWritten(t *testing.T) {
 	})
 	leads := func(m *member) bool { return m.Metric("composerp_pool_running", "queue", "echo") >= 0 }
 	f.Eventually("the leader shows it", func() bool { return leads(one) && one.Metric("composerp_pool_desired", "queue", "echo") == 5 })
-	if leads(two) {
+	target := func(m *member) float64 { return m.Metric("composerp_pool_drain_target_seconds", "queue", "echo") }
+	if target(one) != 2 {
+		t.Errorf("the target is %v s, want 2", target(one))
+	}
+	if leads(two) || target(two) >= 0 {
 		t.Error("a node that does not lead has metrics of pools")
 	}
 	close(release)
 	one.Stop()
-	f.Eventually("the other leads", func() bool { return leads(two) && !leads(one) })
+	f.Eventually("the other leads", func() bool { return leads(two) && !leads(one) && target(one) < 0 })
 	f.Exec(`UPDATE scale_decision SET curve = '{"weight": "none"}'`)
 	two.End()
 	three := f.join("three", f.URL)

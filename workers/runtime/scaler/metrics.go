@@ -11,6 +11,7 @@ import (
 // Metrics are the pools' gauges; make one with NewMetrics. Only the leader's process has their series.
 type Metrics struct {
 	desired, running, unplaced *prometheus.GaugeVec
+	target                     *prometheus.GaugeVec
 	lanes, unowned             *prometheus.GaugeVec
 }
 
@@ -24,6 +25,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		desired:  gauge("composerp_pool_desired", "Slots that the pool should have, before what nodes can take; the leader's process alone has it."),
 		running:  gauge("composerp_pool_running", "Slots of the pool that living nodes report as running; the leader's process alone has it."),
 		unplaced: gauge("composerp_pool_unplaced", "Slots that the pool should have and no node has room for; the leader's process alone has it."),
+		target:   gauge("composerp_pool_drain_target_seconds", "Time in which the autoscaler wants the pool's backlog handled; absent for pools in another mode; the leader's process alone has it."),
 		lanes:    gauge("composerp_lanes", "Lanes that the queue is divided into; the leader's process alone has it."),
 		unowned:  gauge("composerp_lanes_unowned", "Lanes that no living node has handled for 30 s: their events wait; the leader's process alone has it."),
 	}
@@ -39,6 +41,9 @@ func (m *Metrics) show(s scaling.State, reports []scaling.Report) {
 		m.running.WithLabelValues(r.Queue).Add(float64(r.Running))
 	}
 	for _, p := range s.Pools {
+		if p.Mode == scaling.Auto {
+			m.target.WithLabelValues(p.Queue).Set(p.DrainSeconds)
+		}
 		if p.Desired != nil {
 			m.desired.WithLabelValues(p.Queue).Set(float64(*p.Desired))
 			m.unplaced.WithLabelValues(p.Queue).Set(float64(max(0, *p.Desired-s.Assigned.Of(p.Queue))))
@@ -54,6 +59,7 @@ func (m *Metrics) hide() {
 	m.desired.Reset()
 	m.running.Reset()
 	m.unplaced.Reset()
+	m.target.Reset()
 }
 
 // showLanes sets the gauges of lanes.

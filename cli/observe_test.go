@@ -1,0 +1,162 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/deploy/monitoring"
+)
+
+// Every panel of every dashboard has data of a fleet with work, by a Prometheus that `up --observe` has started.
+func TestEveryPanelHasData(t *testing.T) {
+	t.Parallel()
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
+	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
+	f := h.up("--observe")
+	found := regexp.MustCompile(`dashboards +(http://[0-9.:]+)(/\S+)`).FindStringSubmatch(f.log.String())
+	if found == nil {
+		t.Fatalf("up --observe names no dashboards: %s", f.log)
+	}
+	prometheus := observer{t, found[1]}
+	if page := prometheus.get(found[2]); !strings.Contains(page, "<title>Composerp</title>") || !strings.Contains(page, "composerp_worker_slots") {
+		t.Errorf("the console page is\n%s", page)
+	}
+	// What some panels are about has to be there: a pool that the fleet scales, and lanes.
+	h.ok("autoscale", "set", "ledger", "--min", "1", "--max", "2")
+	h.ok("lanes", "set", "stockview", "4")
+	stop := work(t, h)
+	missing := map[string]string{}
+	for _, d := range monitoring.Dashboards {
+		for _, r := range d.Rows {
+			for _, p := range r.Panels {
+				missing[d.Name+": "+p.Title] = p.Expand("1m", "ledger")
+			}
+		}
+	}
+	t.Cleanup(func() {
+		for panel, query := range missing {
+			t.Logf("no data: %s: %s", panel, query)
+		}
+	})
+	localtest.Eventually(t, 2*time.Minute, "every panel has data", func() bool {
+		maps.DeleteFunc(missing, func(_, query string) bool { return prometheus.hasData(query) })
+		return len(missing) == 0
+	})
+	if prometheus.hasData("composerp_is_no_metric") {
+		t.Error("a metric that there is none of has data")
+	}
+	prometheus.rulesAreHealthy()
+	stop()
+	h.ok("down")
+	if err := <-f.ended; err != nil {
+		t.Errorf("up did not end well: %v\n%s", err, f.log)
+	}
+	f.ended <- nil
+	response, err := http.Get(prometheus.at + "/-/ready")
+	if err == nil {
+		response.Body.Close()
+		t.Error("its Prometheus is still there after down")
+	}
+}
+
+// work has the test's fleet handle sales until stop is called: rates need some.
+func work(t *testing.T, h *environment) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	stop = func() { cancel(); working.Wait() }
+	t.Cleanup(stop)
+	working.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			sale := fmt.Sprintf(`{"saleId":"S%d","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":2,"timestamp":"2026-02-09T12:00:00Z"}`, i)
+			if r := h.run("publish", "SALE_COMPLETED", "--tenant", "t1", "--data", sale); r.code != 0 {
+				t.Errorf("publishing a sale: exit %d, %s", r.code, r.errors)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	})
+	return stop
+}
+
+// observer asks a Prometheus.
+type observer struct {
+	*testing.T
+	at string
+}
+
+func (o observer) get(path string) string {
+	o.Helper()
+	response, err := http.Get(o.at + path)
+	if err != nil {
+		o.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		o.Fatalf("%s answers %s, %v: %s", path, response.Status, err, raw)
+	}
+	return string(raw)
+}
+
+// hasData reports whether a query gives a number. NaN is none.
+func (o observer) hasData(query string) bool {
+	o.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(o.get("/api/v1/query?query="+url.QueryEscape(query))), &answer); err != nil {
+		o.Fatal(err)
+	}
+	for _, series := range answer.Data.Result {
+		if series.Value[1] != "NaN" {
+			return true
+		}
+	}
+	return false
+}
+
+// rulesAreHealthy checks that Prometheus evaluates every alert, without an error.
+func (o observer) rulesAreHealthy() {
+	o.Helper()
+	var answer struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health, LastError string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(o.get("/api/v1/rules")), &answer); err != nil {
+		o.Fatal(err)
+	}
+	evaluated := 0
+	for _, g := range answer.Data.Groups {
+		for _, r := range g.Rules {
+			evaluated++
+			if r.Health != "ok" {
+				o.Errorf("Prometheus evaluates %s with: %s %s", r.Name, r.Health, r.LastError)
+			}
+		}
+	}
+	if evaluated != len(monitoring.Alerts) {
+		o.Errorf("Prometheus evaluates %d alerts, want %d", evaluated, len(monitoring.Alerts))
+	}
+}
