@@ -34,8 +34,8 @@ import (
 	_ "github.com/composerp/composerp/store/purchasing"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/stockview"
-	_ "github.com/composerp/composerp/store/trace"
 	"github.com/composerp/composerp/store/storetest"
+	_ "github.com/composerp/composerp/store/trace"
 )
 
 // Every statement of every package under store/ can be prepared against the migrated schema. This file imports all of
