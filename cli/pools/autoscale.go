@@ -201,7 +201,7 @@ func (e explanation) write(out io.Writer) {
 
 func nextMove(d autoscaler.Decision) string {
 	switch {
-	case d.Wanted == d.Desired, d.Bound == autoscaler.ByMin, d.Bound == autoscaler.ByMax:
+	case d.Wanted == d.Desired, d.Bound == autoscaler.ByMin, d.Bound == autoscaler.ByMax, d.Bound == autoscaler.ByLanes:
 		return "none is wanted"
 	case d.NextMove <= 0:
 		return "with the next decision"
