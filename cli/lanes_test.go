@@ -31,8 +31,8 @@ func (o *orderedNodes) held() (d heldLanes) {
 	return d
 }
 
-// An event that stockview refuses holds the rest of its position and no other. Once its cause is mended, `dlq redrive`
-// has it handled, and then what was parked behind it, in order.
+// An event that stockview refuses holds the rest of its position and no other. Once its cause is repaired, `dlq
+// redrive` has it handled, and then what was parked behind it, in order.
 func TestARedriveLetsAPositionGoOnInOrder(t *testing.T) {
 	t.Parallel()
 	o := newOrderedNodes(t)

@@ -180,12 +180,11 @@ func (e explanation) write(out io.Writer) {
 	row("backlog", "%d messages, ready and in hand; to be worked off within %s", d.Depth, length(d.Drain))
 	if d.Rate == 0 {
 		row("a slot does", "not known: no batch has been measured")
-		row("decision", "%d slots, from %d", d.Desired, d.From)
-		return
+	} else {
+		row("a slot does", "%.1f messages a second in full batches: a batch of n takes %.1f ms + n × %.3f ms", d.Rate, e.Curve.Fixed*1000, e.Curve.Each*1000)
+		row("wanted", "⌈(%.1f / %.1f + %d / %.0f) / %.1f⌉ = %d slots; at most %d within two minutes",
+			d.Arrivals, autoscaler.Utilization, d.Depth, d.Drain, d.Rate, d.Wanted, d.Peak)
 	}
-	row("a slot does", "%.1f messages a second in full batches: a batch of n takes %.1f ms + n × %.3f ms", d.Rate, e.Curve.Fixed*1000, e.Curve.Each*1000)
-	row("wanted", "⌈(%.1f / %.1f + %d / %.0f) / %.1f⌉ = %d slots; at most %d within two minutes",
-		d.Arrivals, autoscaler.Utilization, d.Depth, d.Drain, d.Rate, d.Wanted, d.Peak)
 	row("decision", "%d slots, from %d", d.Desired, d.From)
 	if d.Gain != 0 {
 		row("last step up", "brought %.0f %% of what it should", d.Gain*100)
@@ -201,7 +200,7 @@ func (e explanation) write(out io.Writer) {
 
 func nextMove(d autoscaler.Decision) string {
 	switch {
-	case d.Wanted == d.Desired, d.Bound == autoscaler.ByMin, d.Bound == autoscaler.ByMax:
+	case d.Wanted == d.Desired, d.Bound == autoscaler.ByMin, d.Bound == autoscaler.ByMax, d.Bound == autoscaler.ByLanes:
 		return "none is wanted"
 	case d.NextMove <= 0:
 		return "with the next decision"

@@ -144,12 +144,12 @@ func All(ctx context.Context, db *store.DB) ([]Lane, error) {
 const UnownedAfter = 30 * time.Second
 
 // A lane has no owner when no node has it, or when the node that has it is dead. Those of a paused queue wait on
-// purpose.
+// purpose, and those of a queue that the autoscaler lets sleep for their first message.
 var unowned = pg.SQL(`
 SELECT l.queue, count(*) AS lanes FROM lane l
 LEFT JOIN worker_pool p ON p.queue = l.queue
 LEFT JOIN worker_node n ON n.id = l.node AND n.term = l.node_term AND ` + scaling.AliveSQL + `
-WHERE n.id IS NULL AND NOT coalesce(p.paused, false) AND l.since < clock_timestamp() - make_interval(secs => $1)
+WHERE n.id IS NULL AND NOT coalesce(p.paused OR p.mode = 'auto' AND p.desired = 0, false) AND l.since < clock_timestamp() - make_interval(secs => $1)
   AND (l.lane >= 0 OR EXISTS (SELECT FROM lane_set s WHERE s.queue = l.queue AND s.routed > 0 AND (s.wanted > 0 OR s.routed <> s.consumed)))
 GROUP BY l.queue ORDER BY l.queue`)
 

@@ -66,8 +66,12 @@ func (a *Autoscaler) observe(s Sample) {
 }
 
 // want is the rule. A queue that is empty, and to which less than half a message comes within the target, wants none.
+// A switch of lanes takes one slot, which finds that the old lanes are empty.
 func (a *Autoscaler) want(p Policy, s Sample, rate float64) int {
 	drain := p.Drain.Seconds()
+	if s.Switching {
+		return max(s.Desired, 1)
+	}
 	if s.Depth == 0 && a.arrivals*drain < 0.5 {
 		return 0
 	}
@@ -105,7 +109,7 @@ func (a *Autoscaler) bounded(p Policy, s Sample, d Decision) (int, Bound, Hold) 
 	for _, limit := range []struct {
 		most  int
 		bound Bound
-	}{{p.Max, ByMax}, {p.Room, ByRoom}} {
+	}{{p.Max, ByMax}, {p.Room, ByRoom}, {p.Lanes, ByLanes}} {
 		if (limit.bound == ByMax || limit.most > 0) && slots > limit.most {
 			slots, bound = limit.most, limit.bound
 		}

@@ -137,6 +137,9 @@ func TestLimitsAct(t *testing.T) {
 		{"min that an operator raised", Policy{Min: 6, Max: 9}, 2, flow(1), 6, ByMin},
 		{"sessions of the database", Policy{Min: 1, Max: 9, Room: 4}, 4, big, 4, ByRoom},
 		{"more than the database has sessions for", Policy{Min: 6, Max: 9, Room: 4}, 6, big, 4, ByRoom},
+		{"a slot for each lane", Policy{Min: 1, Max: 9, Lanes: 4}, 4, big, 4, ByLanes},
+		{"fewer lanes than before", Policy{Min: 1, Max: 32, Lanes: 8}, 20, big, 8, ByLanes},
+		{"fewer lanes than min", Policy{Min: 6, Max: 9, Lanes: 4}, 6, big, 4, ByLanes},
 		{"max below min", Policy{Min: 3, Max: 1}, 5, big, 3, ByMax},
 		{"nothing set", Policy{}, 1, big, 0, ByMax},
 	} {
@@ -160,6 +163,7 @@ func TestHolds(t *testing.T) {
 		{with(func(s *Sample) { s.Away = true }), DependencyAway},
 		{with(func(s *Sample) { s.Blocked = true }), BrokerBlocked},
 		{with(func(s *Sample) { s.Quarantined = true }), Quarantine},
+		{with(func(s *Sample) { s.Switching = true }), LanesSwitching},
 		{with(func(s *Sample) { s.Retried = 31 }), RetryStorm},
 		{with(func(s *Sample) { s.Retried = 29 }), NoHold},
 	} {
@@ -175,6 +179,22 @@ func TestHolds(t *testing.T) {
 	f.a.Decide(f.p, Sample{At: start, Desired: 2, Running: 2, Depth: 1000})
 	if d := f.a.Decide(f.p, Sample{At: start.Add(Interval), Desired: 2, Running: 2, Depth: 1000}); d.Hold != NotMeasured || d.Desired != 2 {
 		t.Errorf("without a batch no rate is known, got %+v", d)
+	}
+}
+
+// A queue that sleeps is woken by a switch of its lanes, which takes a slot, and sleeps again after it.
+func TestASwitchOfLanesWakesAQueue(t *testing.T) {
+	t.Parallel()
+	f := newFeed(Policy{Min: 0, Max: 8, Lanes: 16}, 0)
+	f.step(Sample{})
+	if d := f.step(Sample{Switching: true}); d.Desired != 1 {
+		t.Errorf("asleep, while lanes are switched, it gets %d slots, want 1", d.Desired)
+	}
+	if d := f.steps(time.Minute, Sample{Switching: true}); d.Desired != 1 || d.Hold != LanesSwitching {
+		t.Errorf("while the switch lasts: %+v, want 1 slot", d)
+	}
+	if d := f.steps(10*time.Minute, Sample{}); d.Desired != 0 {
+		t.Errorf("after the switch it has %d slots, want none", d.Desired)
 	}
 }
 

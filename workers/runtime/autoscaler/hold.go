@@ -19,11 +19,14 @@ func (o *outcomes) add(seconds float64, s Sample) {
 }
 
 // hold is why the number stays. A dependency or a broker that is away stops moves in both
-// directions: their messages come back all at once. The others only stop
+// directions: their messages come back all at once. So does a switch of lanes: the backlog
+// waits for it and not for slots, and each move of slots moves lanes. The others only stop
 // moves up, for with less to do fewer slots are right in any case.
 func (o *outcomes) hold(s Sample, d Decision) Hold {
 	more := d.Wanted > s.Desired
 	switch {
+	case s.Switching:
+		return LanesSwitching
 	case s.Blocked:
 		return BrokerBlocked
 	case s.Away:

@@ -32,10 +32,14 @@ type Policy struct {
 	Drain time.Duration `json:"drain" yaml:"drain"` // the time a backlog may take; 0 is DefaultDrain
 	Batch int           `json:"batch" yaml:"batch"` // messages of a full batch; 0 is 1
 	Room  int           `json:"room" yaml:"room"`   // slots that the database has sessions for; 0 is no bound
+	Lanes int           `json:"lanes" yaml:"lanes"` // lanes of the queue, which more slots would wait for; 0 is no bound
 }
 
 func (p Policy) complete() Policy {
 	p.Min = max(p.Min, 0)
+	if p.Lanes > 0 {
+		p.Min = min(p.Min, p.Lanes)
+	}
 	p.Max = max(p.Max, p.Min)
 	if p.Drain <= 0 {
 		p.Drain = DefaultDrain
@@ -59,6 +63,7 @@ type Sample struct {
 	Away        bool // a circuit breaker of the worker is open
 	Quarantined bool // a class of its events is quarantined
 	Blocked     bool // the broker blocks publishers
+	Switching   bool // the number of the queue's lanes is being changed
 }
 
 // Hold is why a number stays although another is wanted.
@@ -71,6 +76,7 @@ const (
 	RetryStorm          Hold = "retry-storm"          // more than 30 % of outcomes are retries
 	DependencyAway      Hold = "dependency-away"      // a circuit breaker is open: more slots would wait too
 	Quarantine          Hold = "quarantine"           // events of a class are held back
+	LanesSwitching      Hold = "lanes-switching"      // the number of lanes is being changed
 	BrokerBlocked       Hold = "broker-blocked"       // the broker takes no events that handlers emit
 	NotMeasured         Hold = "not-measured"         // no batch or no interval has been measured yet
 )
@@ -84,6 +90,7 @@ const (
 	ByMin        Bound = "min"
 	ByMax        Bound = "max"
 	ByRoom       Bound = "database-pool" // sessions that the database has for slots
+	ByLanes      Bound = "lanes"         // a slot for each lane
 	ByStepUp     Bound = "step-up"       // twice the slots, or four more
 	ByStepDown   Bound = "step-down"     // half the slots
 	ByUpPause    Bound = "up-pause"

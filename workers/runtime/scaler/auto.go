@@ -106,11 +106,18 @@ func (a *auto) decideFor(ctx context.Context, lease store.Lease, p scaling.Pool,
 	if err != nil {
 		return err
 	}
-	sample, err := a.sample(ctx, q, p, state, reports, m)
+	sets, err := lanes.Sets(ctx, a.node.DB)
 	if err != nil {
 		return err
 	}
-	d := q.scaler.Decide(PolicyOf(p, q.batch, sample.Running+m.Free), sample)
+	set := lanes.Of(sets, p.Queue)
+	sample, err := a.sample(ctx, q, p, set, state, reports, m)
+	if err != nil {
+		return err
+	}
+	policy := PolicyOf(p, q.batch, sample.Running+m.Free)
+	policy.Lanes = set.Consumed
+	d := q.scaler.Decide(policy, sample)
 	decision, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -174,8 +181,8 @@ func (a *auto) queue(ctx context.Context, name string) (*autoQueue, error) {
 }
 
 // sample is what was measured of a queue since the last one.
-func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state scaling.State, reports []scaling.Report, m scaling.Measured) (s autoscaler.Sample, err error) {
-	s = autoscaler.Sample{At: a.node.Now(), Quarantined: m.Quarantined[p.Queue]}
+func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, set lanes.Set, state scaling.State, reports []scaling.Report, m scaling.Measured) (s autoscaler.Sample, err error) {
+	s = autoscaler.Sample{At: a.node.Now(), Quarantined: m.Quarantined[p.Queue], Switching: set.Switching()}
 	for _, r := range state.Living(reports) {
 		if r.Queue == p.Queue {
 			s.Running += r.Running
@@ -213,30 +220,26 @@ func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state s
 		q.curve.Merge(batches)
 	}
 	q.read, s.Curve = s.At, q.curve
-	ready, blocked, err := a.ready(ctx, p.Queue)
+	ready, blocked, err := a.ready(ctx, set)
 	s.Depth, s.Blocked = s.Depth+ready, blocked
 	return s, err
 }
 
-// ready asks the broker, over a session that is kept.
-func (a *auto) ready(ctx context.Context, worker string) (ready int, blocked bool, err error) {
+// ready asks the broker, over a session that is kept. What waits in lanes that are not consumed yet is backlog too.
+func (a *auto) ready(ctx context.Context, set lanes.Set) (ready int, blocked bool, err error) {
 	if a.session == nil || a.session.Err() != nil {
 		if a.session, err = rabbitmq.Open(ctx, a.node.Broker); err != nil {
 			a.session = nil
 			return 0, false, err
 		}
 	}
-	sets, err := lanes.Sets(ctx, a.node.DB)
-	if err != nil {
-		return 0, false, err
+	queues := append([]topology.QueueSpec{{Name: topology.QueueName(set.Queue)}}, topology.LaneQueues(set.Queue, set.Consumed)...)
+	if set.Switching() {
+		queues = append(queues, topology.LaneQueues(set.Queue, set.Routed)...)
 	}
-	queues, set := []string{topology.QueueName(worker)}, lanes.Of(sets, worker)
-	for _, q := range topology.LaneQueues(worker, set.Consumed) {
-		queues = append(queues, q.Name)
-	}
-	for _, queue := range queues {
-		n, _, err := a.session.Depth(queue)
-		if switched := errors.Is(err, rabbitmq.ErrMissing) && topology.IsLane(queue); err != nil && !switched {
+	for _, q := range queues {
+		n, _, err := a.session.Depth(q.Name)
+		if switched := errors.Is(err, rabbitmq.ErrMissing) && topology.IsLane(q.Name); err != nil && !switched {
 			return 0, false, err
 		}
 		ready += n

@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -33,12 +34,20 @@ type orderedFleet struct {
 	refuse map[string]error // by aggregate: what the handler returns
 
 	sent map[string]int64 // events by aggregate
+
+	before func(context.Context) // called by the handler first, if set
+	// Of decisions for pools in mode auto; zero: as in earnest.
+	interval time.Duration
+	now      func() time.Time
 }
 
 func newOrderedFleet(t *testing.T, options ...worker.Option) *orderedFleet {
 	t.Helper()
 	f := &orderedFleet{refuse: map[string]error{}, sent: map[string]int64{}}
-	handle := worker.OnBatch(func(_ context.Context, tx *worker.Tx, events []event.Any) error {
+	handle := worker.OnBatch(func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+		if f.before != nil {
+			f.before(ctx)
+		}
 		for _, e := range events {
 			f.mu.Lock()
 			err := f.refuse[e.AggregateID]
@@ -75,7 +84,7 @@ func (f *orderedFleet) joinBy(id string, slots int, url string, broker rabbitmq.
 	m.Part = f.Start("node "+id, func(ctx context.Context, p *workertest.Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: []*worker.Runner{r}, Log: p.Logs.Logger(),
-			Broker: broker, Metrics: scaler.NewMetrics(p.Metrics), Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 20}}
+			Broker: broker, Metrics: scaler.NewMetrics(p.Metrics), Interval: f.interval, Now: f.now, Self: scaling.Node{ID: id, Host: "test", Version: "test", Capacity: 20}}
 		n.Attach()
 		left := make(chan error, 1)
 		go func() { left <- n.Run(ctx) }()
@@ -334,6 +343,40 @@ func TestLanesAnswerBeforeTheyAreBound(t *testing.T) {
 	}
 	rabbitmqtest.Restrict(t, f.Broker, user, ".*", ".*", ".*")
 	f.settled(4)
+}
+
+// A queue in mode auto gets no more slots than it has lanes, sleeps without a node for them, wakes by a switch and by a
+// message, and keeps the order of aggregates.
+func TestTheAutoscalerKnowsLanes(t *testing.T) {
+	t.Parallel()
+	f := newOrderedFleet(t, worker.Batch(1, 20))
+	f.before = slow
+	began := time.Now()
+	f.interval = autoscaler.Interval / hurry
+	f.now = func() time.Time { return began.Add(hurry * time.Since(began)) }
+	least, most, drain := 0, 12, time.Second
+	f.join("one", 1)
+	f.set(4)
+	storetest.MustGet(scaling.SetAuto(t.Context(), f.DB, by, scaling.AutoChange{Queue: "view", Min: &least, Max: &most, Drain: &drain}))(t)
+	desired := func() int {
+		t.Helper()
+		return storetest.Value[int](t, f.URL, `SELECT coalesce(desired, 1) FROM worker_pool WHERE queue = 'view'`)
+	}
+	asleep := func() bool { return desired() == 0 && f.owned() == 0 }
+	f.send(20, 40)
+	f.Eventually("it has a slot for each lane", func() bool { return desired() == 4 })
+	f.wantInOrder(0)
+	f.Eventually("it sleeps", asleep)
+	storetest.MustGet(lanes.Want(t.Context(), f.DB, by, "view", 8))(t)
+	f.Eventually("lanes are switched", func() bool {
+		return lanes.Of(storetest.MustGet(lanes.Sets(t.Context(), f.DB))(t), "view").Consumed == 8
+	})
+	f.Eventually("it sleeps again", asleep)
+	f.send(20, 1)
+	f.wantInOrder(0)
+	if n := storetest.Value[int](t, f.URL, `SELECT max(after) FROM scale_event WHERE queue = 'view' AND node = ''`); n > 8 {
+		t.Errorf("it had %d slots, want no more than lanes", n)
+	}
 }
 
 // Messages whose header names another lane than theirs, or none, are handled in their own.

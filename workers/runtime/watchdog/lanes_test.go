@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
-// A lane that no living node has had for half a minute is reported, unless its queue is paused.
+// A lane that no living node has had for half a minute is reported, unless its queue is paused or sleeps.
 func TestALaneWithoutANodeIsReported(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 3)
@@ -26,5 +26,13 @@ func TestALaneWithoutANodeIsReported(t *testing.T) {
 	storetest.Exec(t, p.URL, `INSERT INTO worker_pool (queue, paused) VALUES ('view', true)`)
 	if found := problems(); len(found) != 0 {
 		t.Errorf("paused on purpose, found %+v", found)
+	}
+	storetest.Exec(t, p.URL, `UPDATE worker_pool SET paused = false, mode = 'auto', desired = 0, min = 0, max = 4`)
+	if found := problems(); len(found) != 0 {
+		t.Errorf("asleep, found %+v", found)
+	}
+	storetest.Exec(t, p.URL, `UPDATE worker_pool SET desired = 1`)
+	if found := problems(); len(found) != 1 {
+		t.Errorf("awake, found %+v, want the two lanes", found)
 	}
 }
