@@ -122,6 +122,8 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "policy", "problem", "policy brief gives composerp.unrouted max-length 1: a full queue deletes its oldest messages", "rabbitmqctl clear_policy")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1 event of type NO_EVENT under the key not.bound: unknown key", "correct key and type at the publisher")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
+	storetest.Exec(t, h.database, `INSERT INTO worker_pool (queue, paused, updated_by, reason) VALUES ('alert', true, 'ann', 'stock take')`)
+	h.doctor(2).has(t, "queues", "warning", "alert is paused by ann (stock take), and its queue holds 1 message", "worker resume alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> correct key and type") {
 		t.Errorf("the table is\n%s", table)
 	}

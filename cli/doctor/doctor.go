@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/scaling"
 )
 
 // Command is the command `doctor`.
@@ -56,6 +57,7 @@ type Examination struct {
 	log      *slog.Logger
 	asked    bool      // at least one server answered
 	db       *store.DB // nil when it is unreachable
+	resting  []scaling.Resting
 	Findings []Finding
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
+	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -66,7 +67,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	return alarmed
 }
 
-// plan is the plan of the fleet, with the lanes that its queues have now.
+// plan is the plan of the fleet, with the lanes that its queues have now, and the workers that are to run no slots.
 func (x *Examination) plan(ctx context.Context) watchdog.Plan {
 	plan := fleet.PlanOf()
 	if x.db == nil {
@@ -76,7 +77,12 @@ func (x *Examination) plan(ctx context.Context) watchdog.Plan {
 	if err != nil {
 		return plan // the database's state is reported already
 	}
-	return plan.WithLanes(sets)
+	if x.resting, err = scaling.RestingPools(ctx, x.db); err != nil {
+		x.unasked("queues", err)
+	}
+	return plan.WithLanes(sets).WithResting(func(worker string) bool {
+		return slices.ContainsFunc(x.resting, func(p scaling.Resting) bool { return p.Queue == worker })
+	})
 }
 
 // examineLanes reports lanes without a node, and aggregates that wait for a dead letter.

@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
@@ -28,7 +29,7 @@ func (x *Examination) examineQueues(plan watchdog.Plan, now observer.Snapshot) {
 		}
 		names = append(names, w.Name)
 		switch {
-		case w.Waits:
+		case w.Waits, w.Rests:
 		case q.Consumers == 0 && q.Ready == 0:
 			idle = append(idle, w.Name)
 		case q.Consumers > 0 && q.Ready > longQueue:
@@ -44,8 +45,29 @@ func (x *Examination) examineQueues(plan watchdog.Plan, now observer.Snapshot) {
 	case len(idle) > 0:
 		x.warn("queues", "composerp worker run "+strings.Join(idle, " "), "no consumer for %s", strings.Join(idle, ", "))
 	}
+	x.examineResting(now)
 	if !x.has("queues") && len(names) == len(all) {
 		x.ok("queues", "every worker's queue has a consumer; %d messages wait for a retry", retrying)
+	}
+}
+
+// examineResting reports messages that wait for a worker which is to run no slots. The autoscaler wakes those it put to
+// sleep.
+func (x *Examination) examineResting(now observer.Snapshot) {
+	for _, p := range x.resting {
+		what, do := "scaled to 0", "composerp scale "+p.Queue+"=1"
+		if p.Paused {
+			what, do = "paused", "composerp worker resume "+p.Queue
+		}
+		if p.By != "" {
+			what += " by " + p.By
+		}
+		if p.Reason != "" {
+			what += " (" + p.Reason + ")"
+		}
+		if waiting := now.Queues[topology.QueueName(p.Queue)].Ready; waiting > 0 && (p.Paused || !p.Auto) {
+			x.warn("queues", do, "%s is %s, and its queue holds %s", p.Queue, what, wording.Count(waiting, "message"))
+		}
 	}
 }
 

@@ -247,3 +247,20 @@ var desiredChanges = pg.SQL(`SELECT at, queue, node, before, after, by, reason F
 func DesiredChanges(ctx context.Context, db *store.DB, queue string) ([]Event, error) {
 	return pg.List[Event](ctx, db, "reading what was desired of "+queue, desiredChanges, queue)
 }
+
+// Resting is a pool that is to run no slots.
+type Resting struct {
+	Queue  string `db:"queue"`
+	Paused bool   `db:"paused"` // by an operator; else it was scaled to none
+	Auto   bool   `db:"auto"`   // the autoscaler wakes it when messages come
+	By     string `db:"updated_by"`
+	Reason string `db:"reason"`
+}
+
+var restingPools = pg.SQL(`
+SELECT queue, paused, mode = 'auto' AS auto, updated_by, reason FROM worker_pool WHERE paused OR desired = 0 ORDER BY queue`)
+
+// RestingPools reads the pools that are to run no slots.
+func RestingPools(ctx context.Context, db *store.DB) ([]Resting, error) {
+	return pg.List[Resting](ctx, db, "reading which workers are to run no slots", restingPools)
+}

@@ -122,7 +122,7 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 			continue
 		}
 		switch {
-		case w.Waits:
+		case w.Waits, w.Rests:
 		case b.Ready > 0:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
 				What: wording.Sprintf("%s holds %d messages and has no consumer", w.Queue, b.Ready)})

@@ -32,6 +32,7 @@ type monitor struct {
 	gapReads     clock.Seldom              // failed ones, in the log
 	lanes        map[string]topology.Lanes // of the plan, by worker
 	laneProblems []Problem                 // by the last reading
+	rested       map[string]time.Time      // by worker, when it was last to run no slots
 	policies     map[string]string         // by consumer, as they were noted last; nil before that
 	policyNotes  clock.Seldom              // failed ones, in the log
 
@@ -47,6 +48,7 @@ type monitor struct {
 // observe takes one snapshot, reports the problems in it, and repairs what it can.
 func (v *monitor) observe(ctx context.Context) {
 	v.readLanes(ctx)
+	v.readResting(ctx)
 	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // seldom: it asks the broker for each queue
 	now := v.observer.Observe(ctx)
 	if ctx.Err() != nil {
@@ -73,16 +75,17 @@ func (v *monitor) observe(ctx context.Context) {
 }
 
 func (v *monitor) problems(now observer.Snapshot) []Problem {
-	found := append(v.Plan.Immediate(now), v.laneProblems...)
+	plan := v.Plan.WithResting(v.rests)
+	found := append(plan.Immediate(now), v.laneProblems...)
 	if now.Unseen != nil {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})
 	}
 	if then, ok := v.snapshotBefore(now.At.Add(-v.Grace)); ok {
-		found = append(found, v.Plan.Persistent(then, now)...)
-		found = with(found, v.Plan.Stalled(then, now))
+		found = append(found, plan.Persistent(then, now)...)
+		found = with(found, plan.Stalled(then, now))
 	}
 	if then, ok := v.snapshotBefore(now.At.Add(-v.Trend)); ok {
-		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Unacknowledged(then, now))
+		found = with(append(found, plan.Growing(then, now)...), plan.Unacknowledged(then, now))
 	}
 	return found
 }

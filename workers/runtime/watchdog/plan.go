@@ -26,6 +26,7 @@ type Worker struct {
 	Intake      bool     // it logs events that came straight over AMQP
 	Lanes       []string // the queues of its lanes, those that are being emptied too
 	Waits       bool     // its queue is not consumed for now: old lanes are being emptied
+	Rests       bool     // it is to run no slots: it is paused, or scaled to none
 }
 
 // NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process.
@@ -59,6 +60,15 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 // WithLanes is the plan of the same fleet with the lanes that its queues have now.
 func (p Plan) WithLanes(sets []lanes.Set) Plan {
 	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here)
+}
+
+// WithResting is the plan of the same fleet, of which these workers are to run no slots.
+func (p Plan) WithResting(rests func(worker string) bool) Plan {
+	p.Workers = slices.Clone(p.Workers)
+	for i := range p.Workers {
+		p.Workers[i].Rests = rests(p.Workers[i].Name)
+	}
+	return p
 }
 
 // Affected gives the workers that may lose events while this is missing: only events published meanwhile (false), or

@@ -74,7 +74,7 @@ func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("watchdog leads")
 	w.leading.Store(true)
 	w.Metrics.leading.Set(1)
-	v := &monitor{Watchdog: w, Plan: w.Plan, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{}, searched: map[string]int64{}, lanes: map[string]topology.Lanes{},
+	v := &monitor{Watchdog: w, Plan: w.Plan, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{}, searched: map[string]int64{}, lanes: map[string]topology.Lanes{}, rested: map[string]time.Time{},
 		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
 		v.observer.Close()

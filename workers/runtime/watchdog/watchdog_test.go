@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -251,4 +252,25 @@ func TestAnotherWatchdogClosesTheGap(t *testing.T) {
 	if n := first.metric("composerp_watchdog_leading", ""); n != 0 {
 		t.Errorf("the first one still leads: %v", n)
 	}
+}
+
+// A worker that is to run no slots has no consumer, and that is as it should be, until it is to run some again.
+func TestAWorkerThatRests(t *testing.T) {
+	h := newEnv(t)
+	storetest.Exec(t, h.URL, `INSERT INTO worker_pool (queue, paused) VALUES ('ledger', true)`)
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
+	h.sell(3)
+	g.shouts(watchdog.Consumers, "composerp.view")
+	if n := g.count("problem found", string(watchdog.Consumers), "composerp.ledger"); n != 0 {
+		t.Errorf("it is paused, and reported %d times", n)
+	}
+	storetest.Exec(t, h.URL, `UPDATE worker_pool SET paused = false, mode = 'auto', max = 4, desired = 0`)
+	h.sell(1)
+	looks := g.metric("composerp_watchdog_snapshots_total", "")
+	h.Eventually("it has looked some more times", func() bool { return g.metric("composerp_watchdog_snapshots_total", "") >= looks+15 })
+	if n := g.count("problem found", string(watchdog.Consumers), "composerp.ledger"); n != 0 {
+		t.Errorf("it sleeps, and is reported %d times", n)
+	}
+	storetest.Exec(t, h.URL, `UPDATE worker_pool SET desired = 1`)
+	g.shouts(watchdog.Consumers, "composerp.ledger holds 4 messages and has no consumer")
 }
