@@ -30,10 +30,13 @@ const (
 
 // ServerConfig says what a Prometheus of one's own scrapes.
 type ServerConfig struct {
-	Dir     string // of its files and data; it is made when it is missing
-	Fleet   string // host:port of a process of the fleet
-	Brokers []string
-	Vhost   string // whose queues are scraped
+	Dir   string // of its files and data; it is made when it is missing
+	Fleet string // host:port of a process of the fleet
+	// Instance is the process's label instance; empty: Fleet. A port that differs after a restart makes no second process
+	// then, whose last numbers would be added for five minutes.
+	Instance string
+	Brokers  []string // host:port of the exporter of each node
+	Vhost    string   // whose queues are scraped
 }
 
 // Server is a running Prometheus on loopback.
