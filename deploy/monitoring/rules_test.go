@@ -95,6 +95,22 @@ func TestAPrometheusThatDoesNotStart(t *testing.T) {
 	}
 }
 
+// The exporter of a broker of one's own is at its usual port.
+func TestTheExporterOfABroker(t *testing.T) {
+	t.Parallel()
+	for amqp, want := range map[string]string{
+		"amqp://user:password@broker.example/composerp": "broker.example:15692", "amqps://[::1]:5671": "[::1]:15692", "nonsense": "", "amqp://%zz:secret@x": "",
+	} {
+		got, err := monitoring.BrokerAddress(amqp)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("of %s: %q, %v; want %q", amqp, got, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error has the password: %v", err)
+		}
+	}
+}
+
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	run(t, "promtool", "prometheus", args...)
