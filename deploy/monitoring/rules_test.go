@@ -16,7 +16,7 @@ func TestAlertsFire(t *testing.T) {
 	t.Parallel()
 	promtool(t, "test", "rules", "../prometheus/tests/composerp.yaml")
 	// The tests can fail: an alert that never fires is found.
-	silent := append([]monitoring.Alert{}, monitoring.Alerts...)
+	silent := []monitoring.Alert{monitoring.Alerts[0]}
 	silent[0].Expr = "vector(0) > 1"
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "rules.yaml"), monitoring.Rules(silent))
