@@ -21,7 +21,7 @@ func observe(ctx context.Context, g *errgroup.Group, cctx *cli.Context, f *fleet
 	if !cctx.Bool(flagObserve) {
 		return "", nil
 	}
-	cfg := monitoring.ServerConfig{Dir: filepath.Join(cctx.String(settings.FlagDir), "prometheus"), Fleet: f.metrics.Addr().String()}
+	cfg := monitoring.ServerConfig{Dir: filepath.Join(cctx.String(settings.FlagDir), "prometheus"), Fleet: f.metrics.Addr().String(), Instance: "up"}
 	if cfg.Vhost, err = f.broker.Vhost(); err != nil {
 		return "", err
 	}

@@ -117,6 +117,22 @@ var Alerts = []Alert{
 		Quiet: []Series{{`composerp_watchdog_problem{kind="policy"}`, "0x120"}, {`composerp_watchdog_problem{kind="unrouted"}`, "1x120"}},
 	},
 	{
+		Name: "ComposerpProblem", Severity: SeverityTicket, For: 5 * time.Minute,
+		Expr:    `max by (kind) (composerp_watchdog_problem{kind!~"topology|mismatch|policy"}) > 0`,
+		Summary: "The watchdog sees a problem of the kind {{ $labels.kind }}",
+		Do:      "composerp doctor names it, and says what to do",
+		Firing: Case{At: 10 * time.Minute, Labels: map[string]string{"kind": "unrouted"},
+			Series: []Series{{`composerp_watchdog_problem{kind="unrouted"}`, "1x120"}}},
+		Quiet: []Series{{`composerp_watchdog_problem{kind="unrouted"}`, "0x120"}, {`composerp_watchdog_problem{kind="policy"}`, "1x120"}},
+	},
+	{
+		Name: "ComposerpDependencyAway", Severity: SeverityTicket, For: 15 * time.Minute, Expr: `max(composerp_open_circuits) > 0`,
+		Summary: "A supplier or a webhook has been away for a quarter of an hour: what is for it waits",
+		Do:      "composerp doctor names it, with its last answer",
+		Firing:  Case{At: 30 * time.Minute, Series: []Series{{"composerp_open_circuits", "1x120"}}},
+		Quiet:   []Series{{"composerp_open_circuits", "0x120"}},
+	},
+	{
 		Name: "ComposerpSlotsNotRunning", Severity: SeverityTicket, For: 5 * time.Minute,
 		Expr:    `max by (queue) (composerp_pool_desired) > max by (queue) (composerp_pool_running)`,
 		Summary: "Fewer slots of {{ $labels.queue }} run than are desired",

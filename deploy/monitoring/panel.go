@@ -98,5 +98,5 @@ func poolByWorker(metric string) string {
 	return `max by (worker) (label_replace(` + metric + `, "worker", "$1", "queue", "(.+)"))`
 }
 
-// oldestUnpublished is the age in seconds of the oldest event that the relay has not passed.
-const oldestUnpublished = `clamp_min(time() - max(composerp_log_oldest_unpublished_timestamp_seconds), 0)`
+// oldestUnpublished is the age in seconds of the oldest event that the relay has not passed, at the last scrape.
+const oldestUnpublished = `clamp_min(max(timestamp(composerp_log_oldest_unpublished_timestamp_seconds) - composerp_log_oldest_unpublished_timestamp_seconds), 0)`

@@ -23,17 +23,20 @@ const (
 	usualPort   = 9090
 	readyWithin = time.Minute
 	stopWithin  = 10 * time.Second
-	// Interval is the pause between two scrapes: short, for everything is on one machine and a person looks on.
-	Interval = 5 * time.Second
+	// interval is the pause between two scrapes: short, for everything is on one machine and a person looks on.
+	interval = 5 * time.Second
 	keptFor  = "7d"
 )
 
 // ServerConfig says what a Prometheus of one's own scrapes.
 type ServerConfig struct {
-	Dir     string // of its files and data; it is made when it is missing
-	Fleet   string // host:port of a process of the fleet
-	Brokers []string
-	Vhost   string // whose queues are scraped
+	Dir   string // of its files and data; it is made when it is missing
+	Fleet string // host:port of a process of the fleet
+	// Instance is the process's label instance; empty: Fleet. A port that differs after a restart makes no second process
+	// then, whose last numbers would be added for five minutes.
+	Instance string
+	Brokers  []string // host:port of the exporter of each node
+	Vhost    string   // whose queues are scraped
 }
 
 // Server is a running Prometheus on loopback.
@@ -44,9 +47,6 @@ type Server struct {
 
 // ConsoleURL is the address of the console page.
 func (s *Server) ConsoleURL() string { return s.URL + "/consoles/" + consoleFile }
-
-// RulesURL is the address of the alerts.
-func (s *Server) RulesURL() string { return s.URL + "/alerts" }
 
 // Exited is closed when it has ended.
 func (s *Server) Exited() <-chan struct{} { return s.process.Done() }
@@ -103,7 +103,7 @@ func writeFiles(dir string, cfg ServerConfig) error {
 		return fmt.Errorf("making the directory of Prometheus: %w", err)
 	}
 	for name, text := range map[string]string{
-		configFile: ScrapeConfig(cfg, Interval, rulesFile), rulesFile: Rules(Alerts), filepath.Join("consoles", consoleFile): Console(Dashboards),
+		configFile: ScrapeConfig(cfg, interval, rulesFile), rulesFile: Rules(Alerts), filepath.Join("consoles", consoleFile): Console(Dashboards),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("configuring Prometheus: %w", err)
