@@ -198,9 +198,9 @@ func TestAKilledBackend(t *testing.T) {
 		p.Append(storetest.Sale("a"))
 	})
 	t.Run("idle too long in a transaction", func(t *testing.T) {
-		hasty := &storetest.Env{TB: t, DB: storetest.Open(t, storetest.WithParameter(p.URL, "idle_in_transaction_session_timeout", "20"), 4), URL: p.URL}
-		tx := hasty.OpenTx()
-		pid := backend(hasty, tx)
+		tx := p.OpenTx()
+		pid := backend(p, tx)
+		storetest.MustGet(pg.RawTx(tx).Exec(`SET LOCAL idle_in_transaction_session_timeout = 20`))(t)
 		storetest.Eventually(t, "it is gone", func() bool {
 			return storetest.One[int](t, pg.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
 		})

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,13 +91,7 @@ func lead(p *storetest.Env, name, holder string, report func(error)) *leading {
 
 func (l *leading) mustBegin(t *testing.T) store.Lease {
 	t.Helper()
-	select {
-	case lease := <-l.began:
-		return lease
-	case <-time.After(storetest.Timeout):
-		t.Fatal("there is no leader")
-		panic("unreachable")
-	}
+	return localtest.Receive(t, storetest.Timeout, "there is a leader", l.began)
 }
 
 func TestLeadershipPassesAtOnceWhenReleased(t *testing.T) {
@@ -146,12 +141,7 @@ func TestALeadersContextEndsWithItsLease(t *testing.T) {
 	one := lead(p, "x", "one", func(err error) { reported <- err })
 	lease := one.mustBegin(t)
 	p.Exec(`UPDATE lease SET term = term + 1, holder = 'two', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'x'`)
-	select {
-	case err := <-reported:
-		storetest.IsError(t, err, store.ErrNotLeader)
-	case <-time.After(storetest.Timeout):
-		t.Fatalf("%+v was not told", lease)
-	}
+	storetest.IsError(t, localtest.Receive(t, storetest.Timeout, fmt.Sprintf("%+v is told", lease), reported), store.ErrNotLeader)
 }
 
 // A renewal that hangs, as on a lost network, ends the work in time: here another transaction keeps the lease's row

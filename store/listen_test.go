@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -16,7 +17,7 @@ func listen(t testing.TB, hints <-chan struct{}, what string) {
 		if !open {
 			t.Fatalf("the channel is closed; %s", what)
 		}
-	case <-time.After(storetest.Timeout):
+	case <-time.After(localtest.Deadline(storetest.Timeout)):
 		t.Fatalf("no hint came; %s", what)
 	}
 }
@@ -47,7 +48,7 @@ func TestTicksAreNotified(t *testing.T) {
 				storetest.Eventually(t, "its connection is closed", func() bool { return listeners(p) == 0 })
 				return
 			}
-		case <-time.After(storetest.Timeout):
+		case <-time.After(localtest.Deadline(storetest.Timeout)):
 			t.Fatal("the channel is not closed with its context")
 		}
 	}
@@ -87,7 +88,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 		if open {
 			t.Error("a hint came")
 		}
-	case <-time.After(storetest.Timeout):
+	case <-time.After(localtest.Deadline(storetest.Timeout)):
 		t.Error("the channel is not closed with its context")
 	}
 }

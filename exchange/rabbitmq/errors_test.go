@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -69,7 +70,7 @@ func banner(t testing.TB, greeting string) string {
 func TestOpenSaysWhatIsWrongInOneLine(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	config.DialTimeout = 8 * time.Second // a broker takes 3 to refuse a password
+	config.DialTimeout = localtest.Deadline(8 * time.Second) // a broker takes 3 to refuse a password
 	web := banner(t, "SSH-2.0-OpenSSH_9.2\r\n")
 	for _, c := range []struct {
 		name   string

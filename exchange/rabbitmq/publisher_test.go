@@ -10,6 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -223,7 +224,7 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
-	config.ConfirmTimeout = 400 * time.Millisecond
+	config.ConfirmTimeout = localtest.Deadline(time.Second)
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	must(t, publish(t, p, sale(1)).Wait(testContext(t)))

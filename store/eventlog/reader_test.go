@@ -181,7 +181,7 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 
 // commitHeld waits until the ticks show all events but those of the open transaction, and then commits it.
 func (w *concurrentWriters) commitHeld(ctx context.Context, held *store.Transaction, events []event.Any) error {
-	deadline := time.Now().Add(storetest.Timeout)
+	deadline := time.Now().Add(localtest.Deadline(storetest.Timeout))
 	for {
 		var missing int
 		err := w.SQL().QueryRowContext(ctx, `

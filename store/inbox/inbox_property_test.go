@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 	"pgregory.net/rapid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -113,7 +114,7 @@ func (o *claimModel) claim(t *rapid.T) {
 
 // await waits until every started step is done or waits for another.
 func (o *claimModel) await() {
-	for deadline := time.Now().Add(storetest.Timeout); ; {
+	for deadline := time.Now().Add(localtest.Deadline(storetest.Timeout)); ; {
 		busy := false
 		for _, c := range o.open {
 			if c == nil || c.got != nil {

@@ -338,6 +338,26 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 	}
 }
 
+// The key of the lock stands in the program and in the function claim_new.
+func TestBothWaysToClaimTakeTheRotationLock(t *testing.T) {
+	t.Parallel()
+	for name, claim := range map[string]claim{"each asked for": properly, "all expected to be new": newFirst} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := storetest.NewEnv(t, 4)
+			consumer, a := p.Consumer("one"), uuid.New()
+			rotating, tx := p.OpenTx(), p.OpenTx()
+			storetest.MustGet(pg.RawTx(rotating).Exec(`SELECT pg_advisory_xact_lock($1)`, inbox.RotationLock))(t)
+			claimed := claimsLater(p, tx, claim, consumer, a)
+			p.AwaitLockWaiters(1)
+			storetest.Must(t, rotating.Commit())
+			if !(<-claimed)[a] {
+				t.Error("the event is not claimed after the rotation")
+			}
+		})
+	}
+}
+
 // claimsLater claims in a goroutine.
 func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.ConsumerID, ids ...uuid.UUID) <-chan map[uuid.UUID]bool {
 	result := make(chan map[uuid.UUID]bool, 1)

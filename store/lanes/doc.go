@@ -57,6 +57,8 @@
 //	after routed is set          bindings of both; the next leader removes those of the old lanes
 //	after unbinding, before      the tick is noted by the next leader: later than need be
 //	it is noted
+//	owner, before it begins a    the lane, to be given up: its owner does so when it reads of it, also with a new session
+//	lane, or while it leaves
 //	owner, while draining        its lane is not drained; the next owner finds out
 //	after the last lane is       the next leader does the rest
 //	drained

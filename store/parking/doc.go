@@ -8,6 +8,9 @@
 // # Invariants
 //
 //   - No event of a held aggregate is handled but its head.
+//   - The statement that claims a batch's events reads whether any aggregate of the consumer is held (ClaimNewUnheld of
+//     package inbox). Only then a second transaction asks which ones. So nothing is remembered between batches, with
+//     lanes or without: what was held by a transaction that committed before the claim is heeded.
 //   - An event is parked in the transaction that decides so, under the lock of its aggregate's row, and acknowledged
 //     after it. Its row goes when it is handled, in that transaction, or once a copy of it waits elsewhere.
 //   - The head of a held aggregate is parked here, in which case its turn has come, or it waits elsewhere: with the

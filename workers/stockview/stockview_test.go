@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/parking"
 	storestockview "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/stockview"
@@ -18,7 +20,7 @@ func updated(t *testing.T, item, location, onHand string, sequence int64) event.
 	return workertest.Event(t, event.InventoryUpdated{
 		ItemID: item, LocationID: location, OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand), Quantity: workertest.Decimal("1"),
 		TransactionID: "x", TransactionType: event.TransactionSale,
-	}, func(env *event.Envelope) { env.Metadata.Sequence = sequence })
+	}, func(env *event.Envelope) { env.AggregateID, env.Metadata.Sequence = item+"@"+location, sequence })
 }
 
 func low(t *testing.T, item, location, threshold string, sequence int64) event.Any {
@@ -26,6 +28,25 @@ func low(t *testing.T, item, location, threshold string, sequence int64) event.A
 	return workertest.Event(t, event.InventoryLowStock{
 		ItemID: item, LocationID: location, Available: workertest.Decimal("0"), Threshold: workertest.Decimal(threshold),
 	}, func(env *event.Envelope) { env.Metadata.Sequence = sequence })
+}
+
+// view is what the view shows: on hand and the sequence of each position.
+func view(t *testing.T, db *store.DB) (shown string) {
+	t.Helper()
+	rows := storetest.MustGet(storestockview.StockRows(t.Context(), db, masterdata.PositionKey{}))(t)
+	for i, r := range rows {
+		if i > 0 {
+			shown += ", "
+		}
+		shown += fmt.Sprintf("%s %s %s of %d", r.Item, r.Location, r.OnHand, r.Sequence)
+		if r.Low {
+			shown += " low"
+		}
+		if !r.LastMovement.Equal(workertest.Day) || r.LastType != "SALE" || r.Tenant != workertest.Tenant {
+			t.Errorf("want the last movement and whose it is, got %+v", r)
+		}
+	}
+	return shown
 }
 
 // Whatever order events come in, in one batch or in several, the view shows the
@@ -59,27 +80,48 @@ func TestTheViewNeverGoesBack(t *testing.T) {
 					t.Fatalf("want no word, got %d events and %v", len(said), err)
 				}
 			}
-			rows, err := storestockview.StockRows(t.Context(), db, masterdata.PositionKey{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			for i, r := range rows {
-				if i > 0 {
-					got += ", "
-				}
-				got += fmt.Sprintf("%s %s %s of %d", r.Item, r.Location, r.OnHand, r.Sequence)
-				if r.Low {
-					got += " low"
-				}
-				if !r.LastMovement.Equal(workertest.Day) || r.LastType != "SALE" || r.Tenant != workertest.Tenant {
-					t.Errorf("want the last movement and whose it is, got %+v", r)
-				}
-			}
-			if got != c.want {
+			if got := view(t, db); got != c.want {
 				t.Errorf("want %s, got %s", c.want, got)
 			}
 		})
+	}
+}
+
+// Which aggregates are held is asked, under a lock, only while one is: then what is behind its head is kept back, in
+// the same batch with events that go on.
+func TestEventsBehindAHeldOneWait(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	w, ctx := stockview.New(), t.Context()
+	handle := func(events ...event.Any) {
+		t.Helper()
+		storetest.MustGet(workertest.Handle(t, p.DB, w, events...))(t)
+	}
+	want := func(positions string) {
+		t.Helper()
+		if got := view(t, p.DB); got != positions {
+			t.Errorf("the view shows %q, want %q", got, positions)
+		}
+	}
+	cup, plate := updated(t, "cup", "shop", "1", 1), updated(t, "plate", "shop", "1", 1)
+	release := storetest.Lock(t, p.URL, `LOCK TABLE held_aggregate IN EXCLUSIVE MODE`) // its rows can be read, not locked
+	handle(cup, plate)
+	release()
+	want("cup shop 1 of 1, plate shop 1 of 1")
+
+	held := parking.Aggregate{Tenant: cup.TenantID, ID: cup.AggregateID}
+	failed := updated(t, "cup", "shop", "2", 2)
+	storetest.Must(t, p.InTx(ctx, func(tx store.Tx) error {
+		_, err := parking.Hold(ctx, tx, w.Name(), held, 0, failed.ID)
+		return err
+	}))
+	behind := updated(t, "cup", "shop", "3", 3)
+	handle(behind, updated(t, "plate", "shop", "2", 2))
+	want("cup shop 1 of 1, plate shop 2 of 2")
+	handle(failed)
+	want("cup shop 2 of 2, plate shop 2 of 2")
+	if list, err := parking.List(ctx, p.DB); err != nil || len(list) != 1 || list[0].Head != behind.ID {
+		t.Errorf("held are %+v, %v: want the event behind it as the head", list, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
@@ -145,7 +146,7 @@ func (h *env) deliver(queue string, n, times int) {
 	for range times {
 		consumer, err := h.Session().Consume(queue, "vain", n)
 		h.Must(err)
-		ctx, cancel := context.WithTimeout(h.Context(), workertest.Timeout)
+		ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(workertest.Timeout))
 		for taken := 0; taken < n; {
 			some, err := consumer.Take(ctx, n)
 			h.Must(err)

@@ -84,7 +84,8 @@ type laneSlot struct {
 	resumes bool // there may be parked events whose turn has come
 }
 
-// divide starts the lanes that this process owns, and lets it leave those that it is to give up. The lock is held.
+// divide starts the lanes that this process owns, and lets it leave those that it is to give up: also those that it has
+// not begun, or whose session was lost while it left, because no other process may give them up. The lock is held.
 func (s *slotSet) divide(ctx context.Context, plan lanes.Plan) {
 	for term, one := range s.lanes {
 		if !slices.ContainsFunc(plan.Own, func(l lanes.Lane) bool { return l.Term == term && !l.Leaving }) {
@@ -94,8 +95,11 @@ func (s *slotSet) divide(ctx context.Context, plan lanes.Plan) {
 	for _, l := range plan.Own {
 		if one, runs := s.lanes[l.Term]; runs {
 			one.plan.Store(&plan)
-		} else if !l.Leaving {
-			s.startLane(ctx, l, plan)
+			continue
+		}
+		s.startLane(ctx, l, plan)
+		if l.Leaving {
+			s.lanes[l.Term].leave()
 		}
 	}
 }

@@ -135,17 +135,18 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 5)
 	slow := events[2]
+	idle := localtest.Deadline(300 * time.Millisecond) // the others are between two statements for less
 	w := echoing(&tries{}, func(ctx context.Context, batch []event.Any) error {
 		if slices.ContainsFunc(batch, func(e event.Any) bool { return e.ID == slow.ID }) {
 			select { // no wait for anything: this is the slowness
-			case <-time.After(300 * time.Millisecond):
+			case <-time.After(3 * idle):
 			case <-ctx.Done():
 			}
 		}
 		return nil
 	}, worker.RetryDelays(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
 	h := newEnv(t, w)
-	h.DB = storetest.Open(t, h.URL+"&idle_in_transaction_session_timeout=100", 4)
+	h.DB = storetest.Open(t, fmt.Sprintf("%s&idle_in_transaction_session_timeout=%d", h.URL, idle.Milliseconds()), 4)
 	h.Publish(events...)
 	r := h.RunWorker(w, 1)
 	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]

@@ -92,22 +92,29 @@ func (p processor) process(ctx context.Context, messages []message) (outcome, er
 		})
 	}
 	if mayAllBeNew(messages) {
-		done, err := p.claimAndHandle(ctx, messages, p.claimNew)
-		if !errors.Is(err, inbox.ErrClaimed) {
+		done, err := p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
+			events, err := p.claim(ctx, tx, messages, p.claimNew)
+			if err != nil {
+				return 0, err
+			}
+			return len(events), p.handle(ctx, tx, events)
+		})
+		if !errors.Is(err, inbox.ErrClaimed) && !errors.Is(err, inbox.ErrHeld) {
 			return done, err
 		}
 	}
-	return p.claimAndHandle(ctx, messages, p.claimSome)
+	return p.claimAndHandle(ctx, messages)
 }
 
-func (p processor) claimAndHandle(ctx context.Context, messages []message, by claimer) (outcome, error) {
+// claimAndHandle handles those messages that are new and whose turn it is.
+func (p processor) claimAndHandle(ctx context.Context, messages []message) (outcome, error) {
 	parked, advanced := 0, false
 	done, err := p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
 		free, heads, err := p.park(ctx, tx, messages)
 		if parked = len(messages) - len(free); err != nil || len(free) == 0 {
 			return 0, err
 		}
-		events, err := p.claim(ctx, tx, free, by)
+		events, err := p.claim(ctx, tx, free, p.claimSome)
 		if err != nil {
 			return 0, err
 		}
@@ -154,7 +161,11 @@ func mayAllBeNew(messages []message) bool {
 	return true
 }
 
+// claimNew refuses all events when one was claimed before, or when one may have to wait: most batches have neither.
 func (p processor) claimNew(ctx context.Context, tx *Tx, events []event.Any, ids []uuid.UUID) ([]event.Any, error) {
+	if p.worker.ordered {
+		return events, inbox.ClaimNewUnheld(ctx, tx, p.consumer, ids)
+	}
 	return events, inbox.ClaimNew(ctx, tx, p.consumer, ids)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -30,7 +31,7 @@ var (
 	ledgerQueue = topology.QueueName(ledger)
 	deadQueue   = topology.DeadQueueName(ledger)
 	queue       = deadletters.Queue{Worker: ledger, TracksInbox: true}
-	fast        = deadletters.Pace{Steps: []int{0}, Timeout: 20 * time.Second}
+	fast        = deadletters.Pace{Steps: []int{0}, Timeout: localtest.Deadline(20 * time.Second)}
 	noon        = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
 )
 

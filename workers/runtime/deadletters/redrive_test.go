@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -142,7 +143,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Timeout: 20 * time.Second}
+	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Timeout: localtest.Deadline(20 * time.Second)}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
 	storetest.Must(t, err)
 	if !report.Stopped || report.Redriven > 20 || report.Failed < 3 || report.Handled != 0 {
@@ -171,7 +172,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletters.Pace{Steps: []int{100}, Timeout: 20 * time.Second}
+	pace := deadletters.Pace{Steps: []int{100}, Timeout: localtest.Deadline(20 * time.Second)}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
 	storetest.Must(t, err)
 	if report.Stopped || report.Failed != 6 || report.Handled != 54 {
@@ -186,7 +187,7 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	h := p.work(handlesAll)
 	ctx, interrupt := context.WithCancel(t.Context())
 	first, err := p.cfg.Redrive(ctx, deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: time.Second},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: localtest.Deadline(time.Second)},
 		Progress: func(now deadletters.Progress) {
 			if now.Done >= 10 {
 				interrupt()
@@ -220,7 +221,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	}
 	p.work(func(d rabbitmq.Delivery) error { return errRejected }) // they come back to the queue meanwhile
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: localtest.Deadline(20 * time.Second)}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
 	})
 	storetest.Must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {

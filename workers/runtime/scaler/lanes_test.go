@@ -227,6 +227,19 @@ func (f *orderedFleet) queueIsGone(name string) bool {
 	return err != nil
 }
 
+// A lane may be given to a node and taken back before the node has read of it: when the node is drained at once, when
+// another joins, or when its session was lost while it left. It gives up what it has not begun.
+func TestALaneIsGivenUpBeforeItIsBegun(t *testing.T) {
+	t.Parallel()
+	f := newOrderedFleet(t)
+	f.join("one", 2)
+	f.set(4)
+	storetest.Exec(t, f.URL, `UPDATE lane SET term = nextval('lane_term'), leaving = true WHERE lane >= 0`)
+	f.settled(4)
+	f.send(20, 1)
+	f.wantInOrder(0)
+}
+
 // Sessions break and nodes are cut off from the database for longer than their lease, at random, while events flow.
 func TestLanesKeepOrderWhileNodesFail(t *testing.T) {
 	t.Parallel()
