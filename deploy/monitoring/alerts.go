@@ -18,8 +18,13 @@ const (
 	handledSeries = `composerp_worker_messages_total{worker="ledger",outcome="handled"}`
 	deadSeries    = `composerp_worker_messages_total{worker="ledger",outcome="dead"}`
 	ledgerQueue   = `{queue="composerp.ledger",vhost="composerp"}`
+	lotsQueue     = `{queue="composerp.lots",vhost="composerp"}`
+	lotsPaused    = `composerp_pool_paused{queue="lots"}`
 	ledgerDead    = `{queue="composerp.ledger.dead",vhost="composerp"}`
 )
+
+// unlessPaused leaves out the workers that an operator has paused: composerp doctor tells of what waits for them.
+var unlessPaused = " unless on (worker) " + poolByWorker("composerp_pool_paused") + " == 1"
 
 // Alerts are all of them. Those that page are of symptoms.
 var Alerts = []Alert{
@@ -53,21 +58,22 @@ var Alerts = []Alert{
 	},
 	{
 		Name: "ComposerpQueueWithoutConsumer", Severity: SeverityPage, For: 2 * time.Minute,
-		Expr:    sumByWorker(depth+ofWorkers) + " > 0 and on (worker) " + sumByWorker("rabbitmq_detailed_queue_consumers"+ofWorkers) + " == 0",
+		Expr:    sumByWorker(depth+ofWorkers) + " > 0 and on (worker) " + sumByWorker("rabbitmq_detailed_queue_consumers"+ofWorkers) + " == 0" + unlessPaused,
 		Summary: "Messages wait for {{ $labels.worker }}, and nothing consumes them",
-		Do:      "composerp worker describe {{ $labels.worker }} says whether it runs, is paused or has no node",
+		Do:      "composerp worker describe {{ $labels.worker }} says whether it runs and has a node",
 		Firing: Case{At: 5 * time.Minute, Labels: map[string]string{"worker": "ledger"},
 			Series: []Series{{depth + ledgerQueue, "3x120"}, {"rabbitmq_detailed_queue_consumers" + ledgerQueue, "0x120"}}},
-		Quiet: []Series{{depth + ledgerQueue, "3x120"}, {"rabbitmq_detailed_queue_consumers" + ledgerQueue, "1x120"}},
+		Quiet: []Series{{depth + ledgerQueue, "3x120"}, {"rabbitmq_detailed_queue_consumers" + ledgerQueue, "1x120"},
+			{depth + lotsQueue, "3x120"}, {"rabbitmq_detailed_queue_consumers" + lotsQueue, "0x120"}, {lotsPaused, "1x120"}},
 	},
 	{
 		Name: "ComposerpQueueWithoutProgress", Severity: SeverityPage, For: 5 * time.Minute,
-		Expr:    sumByWorker(depth+ofWorkers) + " > 0 unless on (worker) sum by (worker) (rate(composerp_worker_messages_total[5m])) > 0",
+		Expr:    sumByWorker(depth+ofWorkers) + " > 0 unless on (worker) sum by (worker) (rate(composerp_worker_messages_total[5m])) > 0" + unlessPaused,
 		Summary: "Messages wait for {{ $labels.worker }}, and it has handled none for five minutes",
 		Do:      "composerp doctor says what it waits for",
 		Firing: Case{At: 15 * time.Minute, Labels: map[string]string{"worker": "ledger"},
 			Series: []Series{{depth + ledgerQueue, "3x120"}, {handledSeries, "7x120"}}},
-		Quiet: []Series{{depth + ledgerQueue, "3x120"}, {handledSeries, "0+10x120"}},
+		Quiet: []Series{{depth + ledgerQueue, "3x120"}, {handledSeries, "0+10x120"}, {depth + lotsQueue, "3x120"}, {lotsPaused, "1x120"}},
 	},
 	{
 		Name: "ComposerpDeadLetters", Severity: SeverityTicket,
@@ -134,12 +140,13 @@ var Alerts = []Alert{
 	},
 	{
 		Name: "ComposerpSlotsNotRunning", Severity: SeverityTicket, For: 5 * time.Minute,
-		Expr:    `max by (queue) (composerp_pool_desired) > max by (queue) (composerp_pool_running)`,
+		Expr:    `max by (queue) (composerp_pool_desired) > max by (queue) (composerp_pool_running) unless max by (queue) (composerp_pool_paused) == 1`,
 		Summary: "Fewer slots of {{ $labels.queue }} run than are desired",
 		Do:      "composerp worker describe {{ $labels.queue }} says which node lacks them and why",
 		Firing: Case{At: 10 * time.Minute, Labels: map[string]string{"queue": "ledger"},
 			Series: []Series{{`composerp_pool_desired{queue="ledger"}`, "4x120"}, {`composerp_pool_running{queue="ledger"}`, "2x120"}}},
-		Quiet: []Series{{`composerp_pool_desired{queue="ledger"}`, "4x120"}, {`composerp_pool_running{queue="ledger"}`, "4x120"}},
+		Quiet: []Series{{`composerp_pool_desired{queue="ledger"}`, "4x120"}, {`composerp_pool_running{queue="ledger"}`, "4x120"},
+			{`composerp_pool_desired{queue="lots"}`, "4x120"}, {`composerp_pool_running{queue="lots"}`, "0x120"}, {lotsPaused, "1x120"}},
 	},
 	{
 		Name: "ComposerpAuditOld", Severity: SeverityTicket, Expr: `max(composerp_audit_unproven_seconds) > 36 * 3600`,

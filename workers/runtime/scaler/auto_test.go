@@ -123,7 +123,12 @@ func TestAnOverrideAndAPauseStand(t *testing.T) {
 	}
 	f.Exec(`UPDATE worker_pool SET override_until = clock_timestamp() WHERE queue = 'echo'`)
 	f.Eventually("the override is over", func() bool { return one.slots() == 3 })
+	paused := func(want float64) func() bool {
+		return func() bool { return one.Metric("composerp_pool_paused", "queue", "echo") == want }
+	}
+	f.Eventually("the leader shows that it is not paused", paused(0))
 	storetest.MustGet(scaling.Pause(t.Context(), f.DB, by, "echo", true))(t)
+	f.Eventually("the leader shows that it is paused", paused(1))
 	f.Eventually("it is paused", func() bool { return one.slots() == 0 })
 	pass() // a decision that was under way
 	was := f.decision("echo").At

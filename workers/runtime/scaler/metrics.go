@@ -11,7 +11,7 @@ import (
 // Metrics are the pools' gauges; make one with NewMetrics. Only the leader's process has their series.
 type Metrics struct {
 	desired, running, unplaced *prometheus.GaugeVec
-	target                     *prometheus.GaugeVec
+	target, paused             *prometheus.GaugeVec
 	lanes, unowned             *prometheus.GaugeVec
 }
 
@@ -26,6 +26,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		running:  gauge("composerp_pool_running", "Slots of the pool that living nodes report as running; the leader's process alone has it."),
 		unplaced: gauge("composerp_pool_unplaced", "Slots that the pool should have and no node has room for; the leader's process alone has it."),
 		target:   gauge("composerp_pool_drain_target_seconds", "Time in which the autoscaler wants the pool's backlog handled; absent for pools in another mode; the leader's process alone has it."),
+		paused:   gauge("composerp_pool_paused", "1 where an operator has paused the pool, 0 where not; absent for pools that no command has changed; the leader's process alone has it."),
 		lanes:    gauge("composerp_lanes", "Lanes that the queue is divided into; the leader's process alone has it."),
 		unowned:  gauge("composerp_lanes_unowned", "Lanes that no living node has handled for 30 s: their events wait; the leader's process alone has it."),
 	}
@@ -41,6 +42,7 @@ func (m *Metrics) show(s scaling.State, reports []scaling.Report) {
 		m.running.WithLabelValues(r.Queue).Add(float64(r.Running))
 	}
 	for _, p := range s.Pools {
+		m.paused.WithLabelValues(p.Queue).Set(map[bool]float64{true: 1}[p.Paused])
 		if p.Mode == scaling.Auto {
 			m.target.WithLabelValues(p.Queue).Set(p.DrainSeconds)
 		}
@@ -60,6 +62,7 @@ func (m *Metrics) hide() {
 	m.running.Reset()
 	m.unplaced.Reset()
 	m.target.Reset()
+	m.paused.Reset()
 }
 
 // showLanes sets the gauges of lanes.
