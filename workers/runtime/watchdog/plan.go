@@ -62,7 +62,7 @@ func (p Plan) WithLanes(sets []lanes.Set) Plan {
 	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here)
 }
 
-// WithResting is the plan of the same fleet, of which these workers are to run no slots.
+// WithResting is the plan of the same fleet; these workers are to run no slots.
 func (p Plan) WithResting(rests func(worker string) bool) Plan {
 	p.Workers = slices.Clone(p.Workers)
 	for i := range p.Workers {
