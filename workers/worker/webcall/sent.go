@@ -16,8 +16,8 @@ import (
 // The type of an error does not tell: a proxy that is down, a name that is unknown and a certificate that is not valid
 // have types of their own, and a connection may be reset before and after the request. So the bytes are counted where
 // they leave, on the socket, from the moment that net/http gives a connection to the request: bytes before that are the
-// handshakes of proxies and of TLS. A byte too many is counted when several requests share a connection (HTTP/2): then
-// an unsent request counts as sent, never the other way round.
+// handshakes of proxies and of TLS. A byte too many is counted when several requests share a connection (HTTP/2), and
+// while bytes are being written: then an unsent request counts as sent, never the other way round.
 
 // ErrNotSent matches the error of a call that ended before a byte of its request was sent: the other side knows nothing
 // of it.
@@ -29,9 +29,11 @@ type countingConn struct {
 	written atomic.Int64
 }
 
+// Write counts before it writes: the answer may be read before this goroutine goes on.
 func (c *countingConn) Write(b []byte) (int, error) {
+	c.written.Add(int64(len(b)))
 	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
+	c.written.Add(int64(n - len(b)))
 	return n, err
 }
 
