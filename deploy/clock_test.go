@@ -21,6 +21,7 @@ var wallClock = map[string]string{
 	"store/migrate.go":                   "shown: when a migration was applied",
 	"workers/alert/alert.go":             "the default of a clock that is passed in: an Alertmanager wants the time",
 	"workers/worker/webcall/refusal.go":  "a Retry-After may be a date; the longest retry delay bounds the wait",
+	"workers/worker/webcall/webcall.go":  "the time of a signature: the receiver wants the time, and judges it",
 }
 
 // TestWallClockDecidesNothing finds every time.Now of the fleet. Its value may be compared with another reading of the

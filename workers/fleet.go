@@ -25,6 +25,7 @@ import (
 	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
 // Config are the settings of the workers. The zero value works: a worker without a
@@ -33,7 +34,9 @@ type Config struct {
 	// NotificationURL receives orders, AlertURL low stock and expiring lots, each as a
 	// POST of JSON; AlertmanagerURL is the base of an Alertmanager that receives the latter too.
 	NotificationURL, AlertURL, AlertmanagerURL string
-	Log                                        *slog.Logger
+	// Signer signs webhooks and orders to suppliers; nil: they are not signed.
+	Signer *webcall.Signer
+	Log    *slog.Logger
 	// Now is the wall clock for the times that an Alertmanager gets; nil: the machine's.
 	Now func() time.Time
 }
@@ -83,9 +86,9 @@ func Standard(cfg Config) []worker.Worker {
 		replenishment.New(),
 		approval.New(),
 		forecasting.New(),
-		procurement.New(cfg.Log),
-		notification.New(cfg.NotificationURL, cfg.Log),
-		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log, Now: cfg.Now}),
+		procurement.New(cfg.Signer, cfg.Log),
+		notification.New(cfg.NotificationURL, cfg.Signer, cfg.Log),
+		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Signer: cfg.Signer, Log: cfg.Log, Now: cfg.Now}),
 		analytics.New(),
 		deadletterlog.New(),
 	}

@@ -60,7 +60,11 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
-	f.workers = workers.Fleet(settings.WorkersConfig(cctx, f.log))
+	cfg, err := settings.WorkersConfig(cctx, f.log)
+	if err != nil {
+		return err
+	}
+	f.workers = workers.Fleet(cfg)
 	if f.slots, err = settings.ParseSlots(cctx.String(settings.FlagSlots)); err != nil {
 		return err
 	}

@@ -58,7 +58,11 @@ func workerRun(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range workers.Fleet(settings.WorkersConfig(cctx, log)) {
+	cfg, err := settings.WorkersConfig(cctx, log)
+	if err != nil {
+		return err
+	}
+	for _, w := range workers.Fleet(cfg) {
 		if slices.Contains(names, w.Name()) {
 			f.workers = append(f.workers, w)
 		}

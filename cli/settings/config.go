@@ -41,17 +41,22 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 // FleetFlags are for commands that run workers and log from that level on.
 func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
-	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
+	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
 }
 
 // wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.
 var wallClock func() time.Time
 
 // WorkersConfig is the configuration of the workers.
-func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
-	return workers.Config{
-		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log, Now: wallClock,
+func WorkersConfig(cctx *cli.Context, log *slog.Logger) (workers.Config, error) {
+	signer, err := signerOf(cctx.String(flagWebhookSecret))
+	if err != nil {
+		return workers.Config{}, exit.Misconfigured("--%s: %w", flagWebhookSecret, err)
 	}
+	return workers.Config{
+		Signer:          signer,
+		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log, Now: wallClock,
+	}, nil
 }
 
 // Webhooks are the addresses of the settings that workers call.

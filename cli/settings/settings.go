@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
 // # Settings
@@ -27,22 +29,23 @@ import (
 
 // The settings' names, which are also the names of their flags.
 const (
-	FlagConfig       = "config"
-	FlagDir          = "dir"
-	FlagDatabase     = "database-url"
-	FlagAMQP         = "amqp-url"
-	FlagManagement   = "management-url"
-	FlagTenant       = "tenant"
-	FlagSlots        = "slots"
-	FlagMaxSlots     = "max-slots"
-	FlagLabels       = "labels"
-	FlagOperator     = "operator"
-	FlagMetrics      = "metrics-addr"
-	flagNotification = "notification-url"
-	flagAlert        = "alert-url"
-	flagAlertmanager = "alertmanager-url"
-	FlagLogLevel     = "log-level"
-	FlagLogFormat    = "log-format"
+	FlagConfig        = "config"
+	FlagDir           = "dir"
+	FlagDatabase      = "database-url"
+	FlagAMQP          = "amqp-url"
+	FlagManagement    = "management-url"
+	FlagTenant        = "tenant"
+	FlagSlots         = "slots"
+	FlagMaxSlots      = "max-slots"
+	FlagLabels        = "labels"
+	FlagOperator      = "operator"
+	FlagMetrics       = "metrics-addr"
+	flagNotification  = "notification-url"
+	flagAlert         = "alert-url"
+	flagAlertmanager  = "alertmanager-url"
+	flagWebhookSecret = "webhook-secret"
+	FlagLogLevel      = "log-level"
+	FlagLogFormat     = "log-format"
 )
 
 // All are in the order in which they are shown.
@@ -61,6 +64,8 @@ var All = []setting{
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
+	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
+		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
 	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }
@@ -142,6 +147,19 @@ func checkHTTP(value string) error {
 		return fmt.Errorf("want a URL such as https://host/path")
 	}
 	return nil
+}
+
+func checkSecrets(value string) error {
+	_, err := signerOf(value)
+	return err
+}
+
+// signerOf signs by the secrets of the setting; nil: there are none.
+func signerOf(value string) (*webcall.Signer, error) {
+	if value == "" {
+		return nil, nil
+	}
+	return webcall.NewSigner(strings.Split(value, ","))
 }
 
 const hidden = "xxxxx"

@@ -17,8 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/notification"
+	"github.com/composerp/composerp/workers/worker/webcall"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // timeout bounds each wait: a start of the fleet, a line of a client.
@@ -85,6 +91,37 @@ func TestClients(t *testing.T) {
 			f.books(t, "TEA-"+name, "-2")
 		})
 	}
+}
+
+// The receiver of the example takes what the fleet signs by its secret, and refuses what is signed by another.
+func TestTheWebhookReceiver(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("node/node_modules/standardwebhooks"); err != nil {
+		t.Skip("SKIPPED, AND NOT PROVEN: docs/examples/node has no node_modules: make clients")
+	}
+	const secret, foreign = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	f := &fleet{T: t, env: append(os.Environ(), "COMPOSERP_WEBHOOK_SECRET="+secret, "PORT=0")}
+	receiver := f.start(t, nil, "node", "node/webhook.mjs")
+	to := strings.TrimPrefix(receiver.wait(t, "listening at http://"), "listening at ")
+	db := storetest.DB(t)
+	notify := func(secrets ...string) error {
+		t.Helper()
+		signer, err := webcall.NewSigner(secrets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		order := workertest.Event(t, event.PurchaseOrderApproved{PurchaseOrderID: uuid.NewString(), PONumber: "PO-7", ApprovedBy: "ann", ApprovedAt: workertest.Day})
+		_, err = workertest.Handle(t, db, notification.New(to, signer, nil), order)
+		return err
+	}
+	if err := notify(foreign, secret); err != nil {
+		t.Errorf("one of two secrets is known, and the receiver refuses: %v", err)
+	}
+	receiver.wait(t, ":approved: Order PO-7 was approved by ann.")
+	if err := notify(foreign); err == nil {
+		t.Error("the receiver takes what another has signed")
+	}
+	receiver.wait(t, "refused: ")
 }
 
 // The permissions of the test are those of the guide.
@@ -257,17 +294,18 @@ func (f *fleet) start(t *testing.T, at *url.URL, program string, args ...string)
 	return o
 }
 
-// wait returns when the process has printed a line that contains text.
-func (o output) wait(t *testing.T, text string) {
+// wait returns a line that contains text, when the process has printed one.
+func (o output) wait(t *testing.T, text string) (line string) {
 	t.Helper()
 	deadline := time.After(timeout)
 	for {
 		select {
-		case line, more := <-o.lines:
+		case next, more := <-o.lines:
+			line = next
 			fmt.Fprintln(o.all, line)
 			switch {
 			case strings.Contains(line, text):
-				return
+				return line
 			case !more:
 				t.Fatalf("%s ended without %q:\n%s", o.name, text, o.all)
 			}

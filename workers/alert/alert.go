@@ -19,7 +19,9 @@ import (
 type Config struct {
 	// WebhookURL gets a POST of JSON, AlertmanagerURL is the base of an Alertmanager.
 	WebhookURL, AlertmanagerURL string
-	Log                         *slog.Logger
+	// Signer signs what the webhook gets; nil: it is not signed. An Alertmanager reads no signature.
+	Signer *webcall.Signer
+	Log    *slog.Logger
 	// Now is the wall clock for the times that the Alertmanager gets; nil: the machine's.
 	Now func() time.Time
 }
@@ -33,7 +35,9 @@ func New(cfg Config) worker.Worker {
 	t := notify.Notifier{Log: cfg.Log, Breakers: &worker.Breakers{}}
 	caller := webcall.Caller{Breakers: t.Breakers}
 	if cfg.WebhookURL != "" {
-		t.Channels = append(t.Channels, notify.Webhook(cfg.WebhookURL, caller))
+		signing := caller
+		signing.Signer = cfg.Signer
+		t.Channels = append(t.Channels, notify.Webhook(cfg.WebhookURL, signing))
 	}
 	if cfg.AlertmanagerURL != "" {
 		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, caller, now))

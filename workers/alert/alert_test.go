@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -89,7 +90,8 @@ func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 			}
 			url := storetest.URL(t)
 			db := storetest.Open(t, url, 8)
-			w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
+			signer := storetest.MustGet(webcall.NewSigner([]string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}))(t)
+			w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL, Signer: signer})
 			e := low(t, "3")
 			failing.answers(http.StatusBadGateway)
 			for range 2 {
@@ -112,6 +114,9 @@ func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 			}
 			if len(well.received()) != 1 || len(failing.received()) != 3 {
 				t.Errorf("want one call and three, got %d and %d", len(well.received()), len(failing.received()))
+			}
+			if !hook.received()[0].signed || manager.received()[0].signed {
+				t.Error("want the webhook's call signed, and not the Alertmanager's")
 			}
 			for _, p := range append(well.received(), failing.received()...) {
 				if p.key != e.ID.String()+":alert" {

@@ -27,6 +27,7 @@ type receiver struct {
 type post struct {
 	path, key, contentType string
 	body                   []byte
+	signed                 bool
 }
 
 func newReceiver(t testing.TB) *receiver {
@@ -36,7 +37,7 @@ func newReceiver(t testing.TB) *receiver {
 		body, _ := io.ReadAll(r.Body)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.posts = append(l.posts, post{r.Method + " " + r.URL.Path, r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Type"), body})
+		l.posts = append(l.posts, post{r.Method + " " + r.URL.Path, r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Type"), body, r.Header.Get("Webhook-Signature") != ""})
 		w.WriteHeader(l.status)
 	}))
 	t.Cleanup(l.Close)

@@ -16,11 +16,11 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// New declares the notification worker. url is the webhook's; empty, there is none.
-func New(url string, log *slog.Logger) worker.Worker {
+// New declares the notification worker. url is the webhook's; empty, there is none. A nil signer signs nothing.
+func New(url string, signer *webcall.Signer, log *slog.Logger) worker.Worker {
 	t := notify.Notifier{Log: log, Breakers: &worker.Breakers{}}
 	if url != "" {
-		t.Channels = []notify.Channel{notify.Webhook(url, webcall.Caller{Breakers: t.Breakers})}
+		t.Channels = []notify.Channel{notify.Webhook(url, webcall.Caller{Breakers: t.Breakers, Signer: signer})}
 	}
 	return worker.New("notification", t.Subscribe(notify.Of(created), notify.Of(approved), notify.Of(cancelled))...)
 }

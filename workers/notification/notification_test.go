@@ -12,10 +12,13 @@ import (
 	"sync"
 	"testing"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/notification"
+	"github.com/composerp/composerp/workers/worker/webcall"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -46,10 +49,15 @@ func life(t testing.TB) (events []event.Any, keys, texts []string) {
 func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 	t.Parallel()
 	events, keys, texts := life(t)
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	signing, signer := storetest.MustGet(standardwebhooks.NewWebhook(secret))(t), storetest.MustGet(webcall.NewSigner([]string{secret}))(t)
 	var mu sync.Mutex
 	var received, said []string
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
+		if err := signing.Verify(raw, r.Header); err != nil {
+			t.Errorf("the call is not signed: %v", err)
+		}
 		var body struct{ Text, About, EventType string }
 		_ = json.Unmarshal(raw, &body)
 		mu.Lock()
@@ -62,7 +70,7 @@ func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 	t.Cleanup(hook.Close)
 	db := storetest.DB(t)
 	for range 2 {
-		if emitted, err := workertest.Handle(t, db, notification.New(hook.URL, nil), events...); err != nil || len(emitted) != 0 {
+		if emitted, err := workertest.Handle(t, db, notification.New(hook.URL, signer, nil), events...); err != nil || len(emitted) != 0 {
 			t.Fatalf("want silence, got %d events, %v", len(emitted), err)
 		}
 	}
@@ -85,7 +93,7 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 	events, _, texts := life(t)
 	db := storetest.DB(t)
 	var log bytes.Buffer
-	if _, err := workertest.Handle(t, db, notification.New("", slog.New(slog.NewTextHandler(&log, nil))), events...); err != nil {
+	if _, err := workertest.Handle(t, db, notification.New("", nil, slog.New(slog.NewTextHandler(&log, nil))), events...); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := notifications.List(t.Context(), db, "", false, 10)

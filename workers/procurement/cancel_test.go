@@ -73,7 +73,7 @@ func TestAHangingSupplierIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
 	s := newShop(t, potter.URL)
-	s.w = procurement.Hurried(nil, 300*time.Millisecond, time.Second)
+	s.w = procurement.Hurried(signer(t), nil, 300*time.Millisecond, time.Second)
 	potter.answer = func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() }
 	s.handle(created(t, "o-1"))
 	e := approved(t, "o-1")
@@ -139,7 +139,7 @@ func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 			s := newShop(t, potter.URL)
-			s.w = procurement.Hurried(nil, 0, time.Minute, 10*time.Minute, time.Hour)
+			s.w = procurement.Hurried(signer(t), nil, 0, time.Minute, 10*time.Minute, time.Hour)
 			s.run(1)
 			s.Publish(created(t, "o-1"), approved(t, "o-1"))
 			d := s.Receive(topology.RetryQueueName("procurement", c.delay), 1)[0]

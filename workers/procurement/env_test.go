@@ -12,10 +12,13 @@ import (
 	"sync"
 	"testing"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/procurement"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -35,18 +38,32 @@ type call struct {
 	body                   []byte
 }
 
+// secret is what the tests' orders are signed by.
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+func signer(t testing.TB) *webcall.Signer {
+	t.Helper()
+	return storetest.MustGet(webcall.NewSigner([]string{secret}))(t)
+}
+
 const confirmed = `{"supplierReference":"S-77","promisedDate":"2026-03-09"}`
 
 func newSupplier(t testing.TB) *supplier {
 	t.Helper()
 	s := &supplier{orders: map[string]bool{}}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	signing := storetest.MustGet(standardwebhooks.NewWebhook(secret))(t)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if err := signing.Verify(body, r.Header); err != nil {
+			t.Errorf("the order is not signed: %v", err)
+		}
+		s.serve(w, r, body)
+	}))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *supplier) serve(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
+func (s *supplier) serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	s.mu.Lock()
 	s.calls = append(s.calls, call{r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Type"), r.URL.Path, body})
 	n, key := len(s.calls), r.Header.Get("Idempotency-Key")
@@ -88,7 +105,7 @@ type shop struct {
 func newShop(t testing.TB, endpoint string) *shop {
 	t.Helper()
 	s := &shop{Env: workertest.NewDatabaseEnv(t), log: &bytes.Buffer{}}
-	s.w = procurement.New(slog.New(slog.NewTextHandler(s.log, nil)))
+	s.w = procurement.New(signer(t), slog.New(slog.NewTextHandler(s.log, nil)))
 	s.endpoint(endpoint)
 	return s
 }

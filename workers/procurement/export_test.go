@@ -9,6 +9,6 @@ import (
 )
 
 // Hurried is New with another timeout and other retry delays.
-func Hurried(log *slog.Logger, timeout time.Duration, delays ...time.Duration) worker.Worker {
-	return declare(log, webcall.Caller{Timeout: timeout, Breakers: &worker.Breakers{}}, delays)
+func Hurried(signer *webcall.Signer, log *slog.Logger, timeout time.Duration, delays ...time.Duration) worker.Worker {
+	return declare(log, webcall.Caller{Timeout: timeout, Breakers: &worker.Breakers{}, Signer: signer}, delays)
 }

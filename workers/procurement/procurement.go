@@ -66,9 +66,9 @@ import (
 // away its orders wait and keep their attempts.
 var retryDelays = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour}
 
-// New declares the procurement worker. A nil log writes nothing.
-func New(log *slog.Logger) worker.Worker {
-	return declare(log, webcall.Caller{Breakers: &worker.Breakers{}}, retryDelays)
+// New declares the procurement worker. A nil signer signs no orders; a nil log writes nothing.
+func New(signer *webcall.Signer, log *slog.Logger) worker.Worker {
+	return declare(log, webcall.Caller{Breakers: &worker.Breakers{}, Signer: signer}, retryDelays)
 }
 
 func declare(log *slog.Logger, caller webcall.Caller, retryDelays []time.Duration) worker.Worker {

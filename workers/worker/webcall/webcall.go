@@ -33,6 +33,7 @@
 //     whose answer was lost is made again: whether the other side has acted on the
 //     first is for it to know, by the key. (net/http itself repeats a call with
 //     such a header when an idle connection turns out to be closed.)
+//   - With a Signer every call is signed, each attempt with its own time (sign.go).
 //   - A redirect is never followed: it would carry an order, and perhaps a secret in
 //     its address, to a server that no setting names.
 //   - A call ends after Timeout, with its answer's body. No more of a body than
@@ -74,6 +75,8 @@ type Caller struct {
 	Timeout time.Duration
 	// Breakers let no call through to a server that is away; nil: every call is made.
 	Breakers *worker.Breakers
+	// Signer signs each call; nil: they are not signed.
+	Signer *Signer
 
 	through *http.Client // nil: the shared client
 }
@@ -150,6 +153,9 @@ func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) 
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("User-Agent", "composerp")
+	if err := c.Signer.sign(request.Header, key, time.Now(), body); err != nil {
+		return Answer{}, worker.Reject(err)
+	}
 	response, err := cmp.Or(c.through, client).Do(request)
 	if err != nil {
 		return Answer{}, fault(ctx, to, sent, fmt.Errorf("calling %s: %w", to.Host, bare(calling, err)))
