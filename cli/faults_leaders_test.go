@@ -95,6 +95,9 @@ SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND sta
 	s.round()
 	s.settle()
 	s.until(fmt.Sprintf("the one that woke up at %s says %q", order, says), func() bool { return strings.Contains(old.log.String(), says) })
+	if err := old.cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		s.Fatalf("the one that woke up at %s has ended: %v\n%s", order, err, old.log)
+	}
 	old.kill(s.T)
 	s.end(young)
 }

@@ -92,8 +92,18 @@ func explainReply(reply *amqp.Error) error {
 			return fmt.Errorf("the broker objects: %s", wording.OneLine(reply.Reason))
 		}
 	}
-	return fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
+	err := fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
+	if kind == ErrAccessRefused && !reply.Server {
+		return assumed{err}
+	}
+	return err
 }
+
+// assumed is an ErrAccessRefused that the broker has not said. RabbitMQ closes the socket without a word where a
+// password is wrong, and so does a broker that ends, or that has waited too long for a client that was stopped.
+type assumed struct{ error }
+
+func (a assumed) Unwrap() error { return a.error }
 
 // frameError returns why a frame could not be read: the library puts the network's error text in such a reply.
 func frameError(reply *amqp.Error) string {

@@ -17,13 +17,14 @@ import (
 // from run ends its session too, and the next one begins after a jittered backoff, at the next host.
 //
 // Before the first session, errors that no retry cures are returned at once: ErrBadURL, ErrAccessRefused,
-// ErrVhostMissing and ErrTooOld. Later they are retried like the rest: a password may be changing just now.
+// ErrVhostMissing and ErrTooOld; an ErrAccessRefused that the broker has not said, at the second time in a row. Later
+// they are retried like the rest: a password may be changing just now.
 func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
 	config = config.withDefaults()
 	if len(config.URLs) == 0 {
 		return fmt.Errorf("keeping a session: no URL given: %w", ErrBadURL)
 	}
-	pause, losses := config.Backoff, clock.Seldom{}
+	pause, losses, dropped := config.Backoff, clock.Seldom{}, false
 	for attempt, begun := 0, false; ; attempt++ {
 		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
 		if err == nil {
@@ -39,7 +40,12 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 				losses.Reset()
 			}
 		} else if !begun && ctx.Err() == nil && isPermanent(err) {
-			return err
+			if _, is := errors.AsType[assumed](err); !is || dropped {
+				return err
+			}
+			dropped = true
+		} else {
+			dropped = false
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -3,6 +3,8 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/url"
 	"testing"
 
@@ -98,4 +100,48 @@ func TestKeepConnectedWaitsForABrokerAndNotForAPassword(t *testing.T) {
 	}
 	stop()
 	must(t, <-ended)
+}
+
+// A broker that ends while a client begins its first session closes the socket in the middle of the handshake. The
+// library calls that a wrong password; the next attempt finds the broker again.
+func TestASocketThatIsClosedInTheHandshakeIsNoWrongPassword(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	broker, err := url.Parse(config.URLs[0])
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for attempt := 0; ; attempt++ {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", broker.Host)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(client, server); client.Close() }()
+			go func() {
+				defer server.Close()
+				_, _ = io.CopyN(server, client, int64(len("AMQP0091")))
+				if attempt == 0 {
+					_, _ = client.Read(make([]byte, 1)) // what the client answers to the broker's start
+					client.Close()
+					return
+				}
+				_, _ = io.Copy(server, client)
+			}()
+		}
+	}()
+	through := *broker
+	through.Host = listener.Addr().String()
+	config.URLs = []string{through.String()}
+	sessions := 0
+	must(t, rabbitmq.KeepConnected(testContext(t), config, func(context.Context, *rabbitmq.Session) error { sessions++; return nil }))
+	if sessions != 1 {
+		t.Errorf("%d sessions began", sessions)
+	}
 }
