@@ -474,6 +474,7 @@ func metricsReference(t *testing.T) string {
 	relay.RegisterLag(&c, nil)
 	audit.RegisterUnproven(&c, nil)
 	watchdog.NewMetrics(&c)
+	fleet.RegisterBuild(&c, "")
 	rows := map[string][]string{}
 	for _, one := range c.all {
 		described := make(chan *prometheus.Desc, 8)

@@ -56,6 +56,7 @@ func (f *fleet) run(ctx context.Context) error {
 	f.broker.Version = f.version
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	RegisterBuild(registry, f.version)
 	g, ctx := errgroup.WithContext(ctx)
 	var poke func() bool
 	if f.relay {
@@ -71,7 +72,7 @@ func (f *fleet) run(ctx context.Context) error {
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err
 	}
-	db, err := settings.OpenDatabase(ctx, f.at, "health", 1)
+	db, err := f.pool(ctx, registry, "health", 1)
 	if err != nil {
 		return err
 	}
@@ -84,8 +85,18 @@ func (f *fleet) run(ctx context.Context) error {
 	return nil
 }
 
+// pool opens a pool of connections, whose metrics are served.
+func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, name string, connections int) (*store.DB, error) {
+	db, err := settings.OpenDatabase(ctx, f.at, name, connections)
+	if err != nil {
+		return nil, err
+	}
+	registry.MustRegister(store.Collector(db, name))
+	return db, nil
+}
+
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
-	tickDB, err := settings.OpenDatabase(ctx, f.at, "ticker", tickerConnections)
+	tickDB, err := f.pool(ctx, registry, "ticker", tickerConnections)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +105,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 		tickDB.Close()
 		return nil, err
 	}
-	relayDB, err := settings.OpenDatabase(ctx, f.at, "relay", relayConnections)
+	relayDB, err := f.pool(ctx, registry, "relay", relayConnections)
 	if err != nil {
 		tickDB.Close()
 		return nil, err
@@ -127,6 +138,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(store.Collector(db, "workers"))
 	metrics := worker.NewMetrics(registry)
 	worker.RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +24,12 @@ var RenamedMetrics = map[string]string{
 	"composerp_open_circuits":             "composerp_closed_gates",
 	"composerp_relay_unpublishable_total": "composerp_relay_set_aside_total",
 	"composerp_watchdog_snapshots_total":  "composerp_watchdog_looks_total",
+}
+
+// RegisterBuild adds what this process is built from.
+func RegisterBuild(r prometheus.Registerer, version string) {
+	promauto.With(r).NewGaugeVec(prometheus.GaugeOpts{Name: "composerp_build_info", Help: "1, with the program's version and Go's."}, []string{"version", "go"}).
+		WithLabelValues(version, runtime.Version()).Set(1)
 }
 
 // RenamedMetricHelp is the help text of an old name.

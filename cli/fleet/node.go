@@ -52,7 +52,7 @@ func ordered() []topology.Subscription {
 
 // startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
 func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int) error {
-	db, err := settings.OpenDatabase(ctx, f.at, "scaler", scalerConnections)
+	db, err := f.pool(ctx, registry, "scaler", scalerConnections)
 	if err != nil {
 		return err
 	}

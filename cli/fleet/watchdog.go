@@ -31,7 +31,7 @@ func PlanOf(here ...string) watchdog.Plan {
 }
 
 func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) error {
-	db, err := settings.OpenDatabase(ctx, f.at, "watchdog", watchConnections)
+	db, err := f.pool(ctx, registry, "watchdog", watchConnections)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Metrics struct {
 	batch    *prometheus.HistogramVec
 	slots    *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
+	success  *prometheus.GaugeVec
 
 	timerFailures *prometheus.CounterVec
 }
@@ -57,6 +58,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"worker"}),
 		paused: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_worker_paused_slots", Help: "Slots paused because the database or a dependency is unavailable.",
+		}, []string{"worker"}),
+		success: auto.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "composerp_worker_last_success_timestamp_seconds", Help: "When the worker last handled a message; absent until it has handled one.",
 		}, []string{"worker"}),
 		timerFailures: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_timer_failures_total", Help: "Failed runs of a worker's timer.",

@@ -250,4 +250,7 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 
 func (s *slot) count(outcome string, n int) {
 	s.Metrics.messages.WithLabelValues(s.Worker.name, outcome).Add(float64(n))
+	if outcome == outcomeHandled && n > 0 {
+		s.Metrics.success.WithLabelValues(s.Worker.name).SetToCurrentTime()
+	}
 }
