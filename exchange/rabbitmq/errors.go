@@ -93,7 +93,7 @@ func explainReply(reply *amqp.Error) error {
 		}
 	}
 	err := fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
-	if kind == ErrAccessRefused && !reply.Server {
+	if reply.Code == amqp.AccessRefused && !reply.Server {
 		return assumed{err}
 	}
 	return err
