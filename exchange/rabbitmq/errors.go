@@ -92,18 +92,16 @@ func explainReply(reply *amqp.Error) error {
 			return fmt.Errorf("the broker objects: %s", wording.OneLine(reply.Reason))
 		}
 	}
-	err := fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
 	if reply.Code == amqp.AccessRefused && !reply.Server {
-		return assumed{err}
+		return fmt.Errorf("%w (%s)%w", kind, wording.OneLine(reply.Reason), errAssumed)
 	}
-	return err
+	return fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
 }
 
-// assumed is an ErrAccessRefused that the broker has not said. RabbitMQ closes the socket without a word where a
-// password is wrong, and so does a broker that ends, or that has waited too long for a client that was stopped.
-type assumed struct{ error }
-
-func (a assumed) Unwrap() error { return a.error }
+// errAssumed marks an ErrAccessRefused that the broker has not said, and has no text. RabbitMQ closes the socket
+// without a word where a password is wrong, and so does a broker that ends, or that has waited too long for a client
+// that was stopped.
+var errAssumed = errors.New("")
 
 // frameError returns why a frame could not be read: the library puts the network's error text in such a reply.
 func frameError(reply *amqp.Error) string {

@@ -40,7 +40,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 				losses.Reset()
 			}
 		} else if !begun && ctx.Err() == nil && isPermanent(err) {
-			if _, is := errors.AsType[assumed](err); !is || dropped {
+			if !errors.Is(err, errAssumed) || dropped {
 				return err
 			}
 			dropped = true
