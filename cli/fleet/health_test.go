@@ -29,13 +29,8 @@ func TestHealthTellsWhichServerIsAway(t *testing.T) {
 	broker.URLs = []string{exchange.URL}
 	h := newHealth(storetest.Open(t, database.URL, 1), broker, "here", nil)
 	t.Cleanup(h.close)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, ctx := errgroup.WithContext(t.Context())
-	(&fleet{metrics: listener, log: slog.New(slog.DiscardHandler)}).serveMetrics(ctx, g, prometheus.NewRegistry(), h)
-	ask := func(path string) (int, string) { return asked(t, listener, path) }
+	at := serving(t, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), h)
+	ask := func(path string) (int, string) { return asked(t, at, path) }
 	for _, c := range []struct {
 		name             string
 		database, broker proxy.Weather
@@ -75,10 +70,22 @@ func TestHealthTellsWhichServerIsAway(t *testing.T) {
 	}
 }
 
-// asked is the status and the text at a path.
-func asked(t *testing.T, l net.Listener, path string) (int, string) {
+// serving serves metrics and health on a free port until the test ends, and gives the address.
+func serving(t *testing.T, log *slog.Logger, registry *prometheus.Registry, h *health) string {
 	t.Helper()
-	response, err := http.Get("http://" + l.Addr().String() + path)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	(&fleet{metrics: listener, log: log}).serveMetrics(ctx, g, registry, h)
+	return "http://" + listener.Addr().String()
+}
+
+// asked is the status and the text at a path.
+func asked(t *testing.T, at, path string) (int, string) {
+	t.Helper()
+	response, err := http.Get(at + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,16 +113,11 @@ func TestReadinessTellsWhatIsMissing(t *testing.T) {
 	database := workertest.NewLink(t, url)
 	h := newHealth(storetest.Open(t, database.URL, 1), broker, "here", want.Queues)
 	t.Cleanup(h.close)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, ctx := errgroup.WithContext(t.Context())
-	(&fleet{metrics: listener, log: slog.New(slog.DiscardHandler)}).serveMetrics(ctx, g, prometheus.NewRegistry(), h)
+	at := serving(t, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), h)
 	says := func(what string, status int, text string) {
 		t.Helper()
 		localtest.Eventually(t, time.Minute, what, func() bool {
-			got, lines := asked(t, listener, "/readyz")
+			got, lines := asked(t, at, "/readyz")
 			return got == status && strings.HasPrefix(lines, text) && strings.Count(lines, "\n") == 1
 		})
 	}

@@ -2,15 +2,11 @@ package fleet
 
 import (
 	"bytes"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
@@ -30,24 +26,9 @@ func TestRenamedMetricsAreServedByBothNames(t *testing.T) {
 	relay.NewMetrics(registry)
 	watchdog.NewMetrics(registry)
 	worker.RegisterFailures(registry, db)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var said bytes.Buffer
-	f := fleet{metrics: listener, log: slog.New(slog.NewTextHandler(&said, nil))}
-	g, ctx := errgroup.WithContext(t.Context())
-	f.serveMetrics(ctx, g, registry, &health{})
-	response, err := http.Get("http://" + listener.Addr().String() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := string(raw)
+	at := serving(t, slog.New(slog.NewTextHandler(&said, nil)), registry, &health{})
+	_, page := asked(t, at, "/metrics")
 	if !strings.Contains(page, "\ncomposerp_open_circuits 1\n") {
 		t.Errorf("no open circuit in\n%s", page)
 	}

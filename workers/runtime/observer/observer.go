@@ -102,12 +102,11 @@ func (o *Observer) Answer(ctx context.Context) (database, broker error) {
 
 // MissingQueues gives the names of the topology's queues that the broker does not have.
 func (o *Observer) MissingQueues(ctx context.Context) (missing []string, err error) {
+	want := topology.Topology{Queues: o.Topology.Queues}
 	err = o.onSession(ctx, o.Broker, func(session *rabbitmq.Session) error {
-		have, _, err := session.InspectTopology(topology.Topology{Queues: o.Topology.Queues})
-		for _, q := range o.Topology.Queues {
-			if !slices.ContainsFunc(have.Queues, func(h topology.QueueSpec) bool { return h.Name == q.Name }) {
-				missing = append(missing, q.Name)
-			}
+		have, _, err := session.InspectTopology(want)
+		for _, q := range want.Missing(have).Queues {
+			missing = append(missing, q.Name)
 		}
 		return err
 	})
