@@ -139,7 +139,7 @@ func settings(port int) []string {
 		"listen_addresses=" + loopback,
 		"port=" + strconv.Itoa(port),
 		"unix_socket_directories=",
-		"max_connections=200",
+		"max_connections=500",
 		"shared_buffers=256MB",
 		"max_wal_size=4GB",
 		"password_encryption=scram-sha-256",
