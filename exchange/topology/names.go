@@ -33,6 +33,9 @@ const HeaderRelayed = "x-relayed"
 // Prefix begins the name of every exchange and queue of the fleet.
 const Prefix = "composerp."
 
+// RedrivePrefix begins the names of the queues by which a redrive is followed; they end with it.
+const RedrivePrefix = Prefix + "dlq."
+
 // QueueName is the queue of a worker: "composerp.ledger".
 func QueueName(worker string) string { return Prefix + worker }
 
