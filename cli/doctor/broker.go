@@ -16,10 +16,11 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 )
 
 func (x *Examination) examineBroker(ctx context.Context) {
-	broker, err := settings.BrokerConfig(x.Endpoints, x.log)
+	broker, err := settings.BrokerConfig(x.Endpoints.As(roles.Topology), x.log) // whose permissions are examined
 	if err != nil {
 		x.failed("broker", err)
 		return

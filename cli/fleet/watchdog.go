@@ -11,8 +11,10 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -31,7 +33,15 @@ func PlanOf(here ...string) watchdog.Plan {
 }
 
 func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) error {
-	db, err := f.pool(ctx, registry, "watchdog", watchConnections)
+	broker, err := f.broker(roles.Topology)
+	if err != nil {
+		return err
+	}
+	republishing, err := f.broker(roles.Relay)
+	if err != nil {
+		return err
+	}
+	db, err := f.pool(ctx, registry, grants.Relay, "watchdog", watchConnections)
 	if err != nil {
 		return err
 	}
@@ -45,7 +55,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	for _, w := range f.workers {
 		here = append(here, w.Name())
 	}
-	w := &watchdog.Watchdog{DB: db, Broker: f.broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
+	w := &watchdog.Watchdog{DB: db, Broker: broker, Republishing: republishing, Management: management, Plan: PlanOf(here...), Holder: Holder(),
 		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
 	g.Go(func() error {
 		defer db.Close()

@@ -70,8 +70,9 @@ func publisher() Grant {
 		Topics: []TopicPermissions{{topology.Events, `^integration\.`, none}}}
 }
 
+// relay also republishes: to a worker's queue by composerp.retry, and from composerp.unrouted.
 func relay() Grant {
-	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry), none}}
+	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry), names(topology.Unrouted)}}
 }
 
 // declarer publishes nothing but the watchdog's probe of its own permission, which has no route.

@@ -141,6 +141,7 @@ func TestTheBrokerKeepsEachRoleToItsWork(t *testing.T) {
 		{roles.Relay, "publishes an event of the fleet's", publish(topology.Events, stock), true},
 		{roles.Relay, "diverts", publish(topology.Unrouted, ""), true},
 		{roles.Relay, "republishes to a worker", publish(topology.Retry, "composerp.stockview"), true},
+		{roles.Relay, "takes unrouted events", consume(topology.Unrouted), true},
 		{roles.Relay, "publishes a dead letter", publish(topology.Dead, "composerp.ledger"), false},
 		{roles.Relay, "publishes to a queue by its name", publish("", "composerp.ledger"), false},
 		{roles.Relay, "consumes", consume("composerp.ledger"), false},
