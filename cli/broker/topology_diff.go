@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -130,7 +131,7 @@ func topologyExport(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	e = e.As(roles.Topology)
+	e = e.As(roles.Topology).AsRole(grants.Migrator)
 	if vhost == "" {
 		vhost = "composerp"
 		if e.AMQP != "" {
@@ -143,14 +144,15 @@ func topologyExport(cctx *cli.Context) error {
 			}
 		}
 	}
-	var definitions any = workers.Topology().Definitions(vhost)
+	needs := needed(cctx, e).Definitions(vhost)
+	var definitions any = needs
 	if cctx.Bool(flagWithUsers) {
 		subs := workers.Subscriptions()
 		logins := e.Secrets.Logins(subs)
 		if len(logins) == 0 {
 			terminal.Say(cctx, "the users have no passwords: give --%s FILE (`composerp secrets create` writes one), or rabbitmqctl change_password each", settings.FlagSecrets)
 		}
-		definitions = roles.Definitions{Definitions: workers.Topology().Definitions(vhost), Access: roles.AccessTo(vhost, roles.Of(subs), logins)}
+		definitions = roles.Definitions{Definitions: needs, Access: roles.AccessTo(vhost, roles.Of(subs), logins)}
 	}
 	text, err := json.MarshalIndent(definitions, "", "  ")
 	if err != nil {

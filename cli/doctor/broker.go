@@ -109,7 +109,7 @@ func (x *Examination) examineMessageSize(ctx context.Context, session *rabbitmq.
 	publisher, err := session.Publisher(1)
 	if err == nil {
 		var sent *rabbitmq.Confirmation
-		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: "composerp.doctor", ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
+		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: topology.NoRoute, ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
 		if err == nil {
 			err = sent.Wait(ctx)
 		}

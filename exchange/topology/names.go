@@ -36,6 +36,9 @@ const Prefix = "composerp."
 // RedrivePrefix begins the names of the queues by which a redrive is followed; they end with it.
 const RedrivePrefix = Prefix + "dlq."
 
+// NoRoute is a routing key that no queue is ever bound for: messages that test a permission or a limit have it.
+const NoRoute = Prefix + "none"
+
 // QueueName is the queue of a worker: "composerp.ledger".
 func QueueName(worker string) string { return Prefix + worker }
 

@@ -19,6 +19,7 @@ import (
 // All roles may see the sessions of the others: the scaler counts connections.
 func Script(passwords map[Role]string) (string, error) {
 	var b strings.Builder
+	b.WriteString("SET client_min_messages = warning;\n")
 	for _, r := range Roles {
 		login := "LOGIN"
 		if password := passwords[r]; password != "" {

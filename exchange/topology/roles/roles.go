@@ -75,13 +75,13 @@ func relay() Grant {
 	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry), names(topology.Unrouted)}}
 }
 
-// declarer publishes nothing but the watchdog's probe of its own permission, which has no route.
+// declarer publishes nothing but probes, which have no route.
 func declarer() Grant {
 	ours := "^" + regexp.QuoteMeta(topology.Prefix)
 	return Grant{Role: Topology, Permissions: Permissions{ours, ours + `|^amq\.default$`, ours},
 		Topics: []TopicPermissions{
 			{topology.Events, none, ".*"},
-			{topology.Retry, names(topology.Prefix + "none"), ".*"},
+			{topology.Retry, names(topology.NoRoute), ".*"},
 			{topology.Dead, none, ".*"},
 		}}
 }
