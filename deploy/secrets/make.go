@@ -17,7 +17,7 @@ import (
 // empty one is left out.
 type Servers struct{ Database, AMQP, Management string }
 
-// Make makes the URLs of all roles of a fleet, with passwords by their users' names: Random, or Derived.
+// Make makes the URLs of all roles of a fleet, with passwords by their users' names, such as Random.
 func Make(at Servers, subs []topology.Subscription, password func(user string) string) URLs {
 	urls := URLs{}
 	set := func(key, server, user string) {
@@ -44,8 +44,8 @@ func Make(at Servers, subs []topology.Subscription, password func(user string) s
 // Random is a new password of letters and digits.
 func Random(string) string { return rand.Text() }
 
-// Derived makes passwords from one secret, the same each time: for private servers, whose one password is kept already.
-func Derived(secret string) func(user string) string {
+// derived makes passwords from one secret, the same each time.
+func derived(secret string) func(user string) string {
 	return func(user string) string {
 		mac := hmac.New(sha256.New, []byte(secret))
 		mac.Write([]byte(user))

@@ -12,14 +12,23 @@ import (
 	"github.com/composerp/composerp/store/grants"
 )
 
+// Private are the URLs of a fleet on private servers. The passwords are made from the owner's of the database, which is
+// kept already; so the hosts may be others, as behind a proxy.
+func Private(at Servers, subs []topology.Subscription) (URLs, error) {
+	owner, err := loginOf(at.Database)
+	if err != nil {
+		return nil, err
+	}
+	return Make(at, subs, derived(owner.Password)), nil
+}
+
 // Provide makes the users and roles of a fleet on private servers, or gives them what they may do by now, and returns
 // their URLs. The database's privileges follow with grants.Apply, once it is migrated.
 func Provide(ctx context.Context, own *local.Servers, subs []topology.Subscription) (URLs, error) {
-	owner, err := loginOf(own.DatabaseURL)
+	urls, err := Private(Servers{own.DatabaseURL, own.AMQPURL, own.ManagementURL}, subs)
 	if err != nil {
 		return nil, fmt.Errorf("making the fleet's users: %w", err)
 	}
-	urls := Make(Servers{own.DatabaseURL, own.AMQPURL, own.ManagementURL}, subs, Derived(owner.Password))
 	api, err := management.New(own.ManagementURL)
 	if err != nil {
 		return nil, err
