@@ -46,7 +46,7 @@ func (e Endpoints) Has(r roles.Role) bool { return e.Secrets[secrets.AMQP(r)] !=
 // AsOperator are the endpoints of a person's commands.
 func (e Endpoints) AsOperator() Endpoints { return e.As(roles.Operator).AsRole(grants.Operator) }
 
-// unknown says what to set for a server of which no URL is known.
+// unknown says what to set where no URL of a server is known.
 func (e Endpoints) unknown(server, flag, key string) error {
 	if len(e.Secrets) > 0 {
 		return exit.Misconfigured("no URL of the %s is known: add %s to the file of --%s, or set %s", server, key, FlagSecrets, Named(flag).Variable())

@@ -92,7 +92,8 @@ func rowsLocked(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	return func(context.Context) error { _ = tx.Rollback(); return nil }, nil
 }
 
-// connectionsExhausted leaves the fleet's roles no connections. The server answers as if all were taken, SQLSTATE 53300.
+// connectionsExhausted leaves the fleet's roles no connections. The server answers as if all were taken, SQLSTATE
+// 53300.
 func connectionsExhausted(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	limit := func(ctx context.Context, n int) error {
 		for _, role := range env.access.roles {

@@ -1,5 +1,5 @@
-// Package secrets reads and makes the file by which each part of a fleet gets its own URL of each server, with a user of
-// its own and that user's password.
+// Package secrets reads and makes the file by which each part of a fleet gets its own URL of each server, with a user
+// of its own and that user's password.
 //
 // The file has lines KEY=URL; blank lines and lines that begin with # are left out. The keys:
 //

@@ -13,8 +13,8 @@ import (
 //
 // A publisher may set the property user_id; the broker closes the channel of one that sets another name than its
 // connection's user. So the property proves who published, where headers prove nothing. What the relay publishes from
-// the log carries it (Message.OwnUser), and a worker then believes its header x-log-seq. Where the relay and the workers
-// have users of their own, Config.Fleet names them to each other.
+// the log carries it (Message.OwnUser), and a worker then believes its header x-log-seq. Where the relay and the
+// workers have users of their own, Config.Fleet names them to each other.
 
 // otherNames are the URLs whose broker knows the user by another name than the URL gives, as OAuth 2 and LDAP may.
 // Messages are published there without user_id.

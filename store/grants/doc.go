@@ -10,9 +10,10 @@
 //
 // # Invariants
 //
-// Only the migrator changes or deletes what the proof rests on: nothing else updates or deletes in event_log, admission,
-// movement, inbox or operator_log, and nothing else makes or drops a table. Partitions of the log and generations of the
-// inbox are made and dropped by functions of migration 0038, which run as the migrator and take a number only.
+// Only the migrator changes or deletes what the proof rests on: nothing else updates or deletes in event_log,
+// admission, movement, inbox or operator_log, and nothing else makes or drops a table. Partitions of the log and
+// generations of the inbox are made and dropped by functions of migration 0038, which run as the migrator and take a
+// number only.
 //
 // Each table of the schema is decided on in the table decisions, by which a test compares with the schema: a migration
 // that adds a table without a decision fails it. All roles may read all tables.

@@ -19,8 +19,8 @@ var rolesThere = pg.SQL(`SELECT rolname FROM pg_roles WHERE rolname = ANY ($1::t
 var ownsLog = pg.SQL(`SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'event_log'::regclass`)
 
 // Apply gives the roles that the database's cluster has their privileges on the schema, in place of those that they
-// have, and returns these roles. The schema must be migrated. Where there are no roles, and for a role that does not own
-// the schema, it does nothing.
+// have, and returns these roles. The schema must be migrated. Where there are no roles, and for a role that does not
+// own the schema, it does nothing.
 func Apply(ctx context.Context, db *store.DB) ([]Role, error) {
 	var there []Role
 	err := db.InTx(ctx, func(tx store.Tx) error {
@@ -83,25 +83,30 @@ func Privileges(of ...Role) string {
 }
 
 // perRole takes the role, its verbs in the schemas of own workers, and those on sequences. Such a schema is known by
-// its table of migrations. A table that is made later can be read before the next Apply.
+// its table of migrations. Tables of other owners, which an administrator may have put there, are left alone. A table
+// that is made later can be read before the next Apply.
 const perRole = `
 DO $$
 DECLARE
     own text := current_schema();
-    other text;
+    thing record;
 BEGIN
-    EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %[1]s', own);
-    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %%I FROM %[1]s', own);
-    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %%I TO %[1]s', own);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %%I GRANT SELECT ON TABLES TO %[1]s', own);
-    EXECUTE format('GRANT %[3]s ON ALL SEQUENCES IN SCHEMA %%I TO %[1]s', own);
-    FOR other IN
-        SELECT nspname FROM pg_namespace
-        WHERE nspname <> own AND pg_has_role(nspowner, 'USAGE') AND to_regclass(format('%%I.goose_db_version', nspname)) IS NOT NULL
+    FOR thing IN
+        SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'v', 'S') AND NOT c.relispartition AND pg_has_role(c.relowner, 'USAGE')
+          AND (n.nspname = own OR n.nspname !~ '^pg_' AND to_regclass(format('%%I.goose_db_version', n.nspname)) IS NOT NULL)
+        ORDER BY 1, 2
     LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %[1]s', other);
-        EXECUTE format('GRANT %[2]s ON ALL TABLES IN SCHEMA %%I TO %[1]s', other);
-        EXECUTE format('GRANT %[3]s ON ALL SEQUENCES IN SCHEMA %%I TO %[1]s', other);
+        EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %[1]s', thing.nspname);
+        IF thing.relkind = 'S' THEN
+            EXECUTE format('GRANT %[3]s ON SEQUENCE %%I.%%I TO %[1]s', thing.nspname, thing.relname);
+        ELSIF thing.nspname = own THEN
+            EXECUTE format('REVOKE ALL ON %%I.%%I FROM %[1]s', thing.nspname, thing.relname);
+            EXECUTE format('GRANT SELECT ON %%I.%%I TO %[1]s', thing.nspname, thing.relname);
+        ELSE
+            EXECUTE format('GRANT %[2]s ON %%I.%%I TO %[1]s', thing.nspname, thing.relname);
+        END IF;
     END LOOP;
 END $$;
 `

@@ -57,6 +57,9 @@ func withRoles(t *testing.T) (owner *store.DB, urls map[grants.Role]string) {
 	}
 	owner = storetest.Open(t, servers.DatabaseURL, 3)
 	storetest.MustGet(store.Migrate(t.Context(), owner))(t)
+	if _, err := super.ExecContext(t.Context(), "CREATE TABLE another_owners (n int)"); err != nil {
+		t.Fatal(err)
+	}
 	there := storetest.MustGet(grants.Apply(t.Context(), owner))(t)
 	if !slices.Equal(there, grants.Roles) {
 		t.Fatalf("Apply gives privileges to %v", there)
@@ -126,7 +129,7 @@ func isRefusal(err error) bool {
 
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
-	return text[:min(len(text), 140)]
+	return text[:min(len(text), 60)]
 }
 
 // A table without a decision, and a decision without a table, are mistakes of a migration.
@@ -174,5 +177,39 @@ func TestTheRelayMakesAndDropsPartitions(t *testing.T) {
 		if _, err := pg.Pool(db).ExecContext(t.Context(), q); err == nil {
 			t.Errorf("the relay's role may: %s", q)
 		}
+	}
+}
+
+// Apply takes away what a role has too much, gives a worker the tables of own workers' schemas, and leaves alone what
+// others own.
+func TestApplyAgain(t *testing.T) {
+	t.Parallel()
+	owner, urls := withRoles(t)
+	exec := func(db *store.DB, q string) error { _, err := pg.Pool(db).ExecContext(t.Context(), q); return err }
+	storetest.Must(t, exec(owner, `GRANT DELETE ON movement TO composerp_worker;
+		CREATE SCHEMA loyalty; CREATE TABLE loyalty.goose_db_version (n int); CREATE TABLE loyalty.points (n int);
+		CREATE SCHEMA another; CREATE TABLE another.secret (n int)`))
+	storetest.MustGet(grants.Apply(t.Context(), owner))(t)
+	worker, reader := storetest.Open(t, urls[grants.Worker], 1), storetest.Open(t, urls[grants.Reader], 1)
+	for _, c := range []struct {
+		db    *store.DB
+		q     string
+		works bool
+	}{
+		{worker, "DELETE FROM movement", false},
+		{worker, "INSERT INTO loyalty.points VALUES (1)", true},
+		{worker, "SELECT FROM another.secret", false},
+		{worker, "SELECT FROM another_owners", false},
+		{reader, "SELECT FROM loyalty.points", true},
+		{reader, "SELECT FROM movement", true},
+		{reader, "INSERT INTO loyalty.points VALUES (1)", false},
+		{reader, "UPDATE item SET name = ''", false},
+	} {
+		if err := exec(c.db, c.q); c.works != (err == nil) || !c.works && !isRefusal(err) {
+			t.Errorf("%s: %v", c.q, err)
+		}
+	}
+	if there, err := grants.Apply(t.Context(), worker); err != nil || there != nil {
+		t.Errorf("a role that is not the owner gives %v privileges: %v", there, err)
 	}
 }

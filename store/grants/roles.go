@@ -102,7 +102,7 @@ var decisions = map[string]decision{
 	"dispatch":                  {worker: "iu", operator: "u"},
 	"notification":              {worker: "iu"},
 
-	// Master data. A worker adds what it hears of and is not known yet.
+	// Master data. A worker adds the items and locations of events that are not known yet.
 	"item":               {worker: "iu", operator: "iu"},
 	"location":           {worker: "i", operator: "iu"},
 	"supplier":           {operator: "iu"},

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Login is how a role's user logs in. Without a password nobody can log in by one.
+// Login is how a role's user logs in. Without a password no password is right.
 type Login struct{ User, Password string }
 
 // Access is the part of RabbitMQ's definitions that has users and their permissions.

@@ -16,14 +16,15 @@
 // configures nothing, reads its own queues alone, and what it writes to composerp.retry and composerp.dead carries the
 // name of its own queue, by topic permissions: it can give no message to another worker.
 //
-// RabbitMQ checks a binding as write on the queue and read on the exchange, the declaration of a queue with a dead-letter
-// exchange as read on the queue and write on that exchange ("amq.default" when its name is empty), and of an exchange
-// with an alternate exchange likewise. So the role topology has write and read on nearly everything. Topic permissions
-// keep it from publishing through composerp.events, composerp.retry and composerp.dead; it can still publish to a queue by
-// its name, which a user that may bind and delete queues could not be kept from harming anyway.
+// RabbitMQ checks a binding as write on the queue and read on the exchange, the declaration of a queue with a
+// dead-letter exchange as read on the queue and write on that exchange ("amq.default" when its name is empty), and of
+// an exchange with an alternate exchange likewise. So the role topology has write and read on nearly everything. Topic
+// permissions keep it from publishing through composerp.events, composerp.retry and composerp.dead; it can still
+// publish to a queue by its name, which a user that may bind and delete queues could not be kept from harming anyway.
 //
-// A worker has write on its retry and dead-letter queues: RabbitMQ 4.3 wants some permission on a queue for the question
-// whether it exists. Write on a queue allows a binding, and a binding wants read on an exchange, which no worker has.
+// A worker has write on its retry and dead-letter queues: RabbitMQ 4.3 wants some permission on a queue for the
+// question whether it exists. Write on a queue allows a binding, and a binding wants read on an exchange, which no
+// worker has.
 //
 // # Failures
 //
