@@ -94,14 +94,14 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 	if err != nil || running == nil {
 		return e, err
 	}
+	if IsPrivate(cctx.String(FlagDir), cmp.Or(e.Database, running.Database)) {
+		ForgetPGVariables()
+	}
 	there := running.AsOperator()
 	if e.Database == "" && e.AMQP == "" && len(e.Secrets) == 0 {
 		e.Secrets = there.Secrets
 	}
 	e.Database, e.AMQP = cmp.Or(e.Database, there.Database), cmp.Or(e.AMQP, there.AMQP)
 	e.Management = cmp.Or(e.Management, there.Management)
-	if IsPrivate(cctx.String(FlagDir), e.Database) {
-		ForgetPGVariables()
-	}
 	return e, nil
 }
