@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/lib/pq"
-
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/local/localtest"

@@ -39,9 +39,13 @@ const (
 // URLs are the URLs of a file by their keys.
 type URLs map[string]string
 
-// AMQP is the key of a role's broker URL, Management that of the management API's, Database that of the database's.
-func AMQP(r roles.Role) string      { return amqpPart + upper(string(r)) }
-func Management() string            { return managementPart + upper(string(roles.Monitoring)) }
+// AMQP is the key of a role's URL of the broker.
+func AMQP(r roles.Role) string { return amqpPart + upper(string(r)) }
+
+// Management is the key of the URL of the management API.
+func Management() string { return managementPart + upper(string(roles.Monitoring)) }
+
+// Database is the key of a role's URL of the database.
 func Database(r grants.Role) string { return databasePart + upper(string(r)) }
 
 func upper(text string) string { return strings.ReplaceAll(strings.ToUpper(text), "-", "_") }

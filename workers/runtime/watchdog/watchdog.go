@@ -21,12 +21,12 @@ const LeaseName = "watchdog"
 
 // Watchdog watches a fleet while it leads. DB, Broker and Plan are needed.
 type Watchdog struct {
-	DB         *store.DB // at least three connections
-	Broker     rabbitmq.Config // asked, and declared at
+	DB     *store.DB       // at least three connections
+	Broker rabbitmq.Config // asked, and declared at
 	// Republishing is the broker for what it publishes again; without URLs: Broker.
 	Republishing rabbitmq.Config
-	Management *management.Client // nil: fewer problems are seen
-	Plan       Plan
+	Management   *management.Client // nil: fewer problems are seen
+	Plan         Plan
 	// Holder names this process in the lease.
 	Holder  string
 	Log     *slog.Logger
