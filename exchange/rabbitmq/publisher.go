@@ -133,18 +133,33 @@ func (p *Publisher) write() {
 				case <-p.closing:
 				}
 			}
-			if err := p.writeOne(c); err != nil {
+			if err := p.writeAll(c); err != nil {
 				if !errors.Is(err, amqp.ErrClosed) { // the closing side reports the cause
 					p.session.lose(err)
 				}
 				return
 			}
-			p.inFlight <- c // never blocks: the window bounds it
 		case <-p.session.done:
 			return
 		case <-p.closing:
 			return
 		}
+	}
+}
+
+// writeAll sends a message, and those that are queued behind it, in as few pieces as they fit in.
+func (p *Publisher) writeAll(c *Confirmation) error {
+	writes := p.session.publishing.writes
+	writes.hold()
+	for {
+		if err := p.writeOne(c); err != nil {
+			return errors.Join(err, writes.release())
+		}
+		p.inFlight <- c // never blocks: the window bounds it
+		if p.session.blocked.Load() != nil || len(p.queued) == 0 {
+			return writes.release()
+		}
+		c = <-p.queued // nothing else takes from it
 	}
 }
 
