@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
+	"github.com/composerp/composerp/workers/worker/recent"
 )
 
 // processor is the middle of the chain, and knows no broker: decode, claim, handle,
@@ -48,6 +49,9 @@ type outcome struct {
 	advanced bool
 }
 
+// decoded has the events of this process's workers.
+var decoded recent.Events
+
 // decode reads the event in a message. Only events that did not come through the
 // log are checked against their schema, which the log has done. The routing key
 // decides nothing: of a message moved by hand it is its queue's name. Every error
@@ -62,8 +66,7 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 	var e event.Any
 	var err error
 	if logged {
-		e, err = event.Decode(d.Body)
-		e.LogSeq = d.LogSeq()
+		e, err = decoded.Decode(d.LogSeq(), d.Body)
 	} else {
 		e, err = decodeExternal(d)
 	}
