@@ -224,6 +224,9 @@ func describeEvent(w io.Writer, e *trace.Event) {
 	terminal.Row(w, "tenant", e.Tenant)
 	terminal.Row(w, "business time", terminal.Moment(e.OccurredAt))
 	terminal.Row(w, "place in the log", fmt.Sprint(e.Seq))
+	if e.LoggedAt != nil {
+		terminal.Row(w, "logged", terminal.Moment(*e.LoggedAt))
+	}
 	published := "by the relay"
 	if e.Publisher == trace.External {
 		published = "over AMQP, before it was logged"

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/worker/scrape"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // Outcomes of a message, the metric's labels: those of an attempt that succeeded
@@ -34,6 +35,7 @@ type Metrics struct {
 	slots    *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
 	success  *prometheus.GaugeVec
+	delays   *timing.Metrics
 
 	timerFailures *prometheus.CounterVec
 }
@@ -42,6 +44,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	auto := promauto.With(r)
 	return &Metrics{
+		delays: timing.NewMetrics(r),
 		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
 		}, []string{"worker", "outcome"}),

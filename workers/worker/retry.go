@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // # Failure policy: retry
@@ -81,13 +83,16 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		outcome = failures.OutcomeQuarantined
 	}
 	copied := rabbitmq.DeadMessage(m.Delivery, s.Worker.name, failure)
+	times := s.timesOf(m)
 	switch outcome {
 	case failures.OutcomeRetried:
-		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, s.Worker.retryDelay(attempt, failure), failure)
+		wait := s.Worker.retryDelay(attempt, failure)
+		times.Wait(delay.Retry, wait)
+		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, wait, failure)
 	case failures.OutcomeQuarantined:
 		copied.Headers[rabbitmq.HeaderQuarantine] = class
 	}
-	copied.Headers[rabbitmq.HeaderAttempt] = int64(attempt + 1)
+	copied.Headers[rabbitmq.HeaderAttempt], copied.Headers[delay.Header] = int64(attempt+1), times.String()
 	failpoint.Hit("judge.begun")
 	if err := s.publishCopy(ctx, copied); err != nil {
 		return err
@@ -99,6 +104,15 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 	s.count(string(outcome), 1)
 	s.Log.Warn(logFailed, "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
 	return nil
+}
+
+// timesOf are the times of a message that failed, until now.
+func (s *slot) timesOf(m message) delay.Times {
+	if !m.times.Known() { // it was not decoded
+		m.times, _ = timing.Of(m.Delivery, m.OwnUser, s.processor.batch.Began)
+	}
+	s.processor.batch.End(&m.times, time.Now())
+	return m.times
 }
 
 // publishCopy publishes until the broker has the message. A retry queue that is
@@ -177,7 +191,10 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 			return err
 		}
 	}
-	copied := rabbitmq.DeferMessage(m.Delivery, s.Worker.name, s.Worker.deferralDelay(m.Deferred(), away.wait), away.dependency)
+	wait, times := s.Worker.deferralDelay(m.Deferred(), away.wait), s.timesOf(m)
+	times.Wait(delay.Breaker, wait)
+	copied := rabbitmq.DeferMessage(m.Delivery, s.Worker.name, wait, away.dependency)
+	copied.Headers[delay.Header] = times.String()
 	if err := s.publishCopy(ctx, copied); err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ func (s *slot) prepareTogether(ctx context.Context, messages []message) ([]messa
 	if err != nil {
 		return nil, err
 	}
+	s.observe(done.claimed)
 	s.count(outcomeHandled, done.handled)
 	s.count(outcomeDuplicate, len(messages)-len(left)-done.handled)
 	return left, nil

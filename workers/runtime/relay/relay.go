@@ -35,6 +35,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -206,7 +207,7 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *p
 // publishing is the step after each event of a page: a crash there leaves the page published in part.
 func publishing() { failpoint.Hit("relay.publishing") }
 
-// message is an event as it goes to an exchange. x-lane is the lane of its aggregate at ordered workers. Events that
+// message is an event as it goes to an exchange. x-times is how long it was in the log, x-lane is the lane of its aggregate at ordered workers. Events that
 // external publishers may also send carry x-relayed, so that a consumer can skip relayed copies.
 func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	m := rabbitmq.Message{
@@ -215,6 +216,11 @@ func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	}
 	if d, known := event.Lookup(e.Type); known && d.Outside {
 		m.Headers[topology.HeaderRelayed] = true
+	}
+	if !e.LoggedAt.IsZero() {
+		times := delay.Since(e.LoggedAt)
+		times.Until(delay.Relay, time.Now())
+		m.Headers[delay.Header] = times.String()
 	}
 	return m
 }
