@@ -4,7 +4,7 @@
 // A message carries its times in the header x-times: when it was published last, and how long it was in each stage
 // before. The relay writes it, and whatever publishes a copy of the message adds the stages that it has seen:
 //
-//	relay        from the transaction that appended the event to its publishing
+//	relay        from appending the event to the log to publishing it
 //	queue        from its publishing to the consumer's process
 //	buffer       there, until the slot took its batch
 //	handling     from then to the commit of its batch, without the following two
@@ -67,7 +67,7 @@ type Times struct {
 	in    [Stages]int64
 }
 
-// Since are the times of a delivery that begins now, of which nothing earlier is known.
+// Since are the times of a delivery that begins at that moment: nothing earlier is known.
 func Since(at time.Time) Times { return Times{until: at.UnixMicro()} }
 
 // Parse reads a header; false when it has no times that this version knows.

@@ -10,6 +10,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange/delay"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -64,13 +65,54 @@ func of(ctx context.Context, db *store.DB, id uuid.UUID) (map[string]handled, er
 		if err := row.Scan(&consumer, &h.at, &stages); err != nil {
 			return err
 		}
-		for s, spent := range stages[:min(len(stages), delay.Stages)] {
-			h.stages = append(h.stages, Spent{Stage: delay.Stage(s).String(), Seconds: float64(spent) / 1e6})
-		}
+		h.stages = spent(stages)
 		found[consumer] = h
 		return nil
 	}, id)
 	return found, err
+}
+
+var newest = pg.SQL(`
+SELECT m.id, d.consumer, d.handled_at, d.stages[(m.ord - 1) * w.width + 1 : m.ord * w.width] AS stages
+FROM (SELECT consumer, handled_at, event_ids, stages, id FROM delivery_delay ORDER BY id DESC LIMIT $1) d
+CROSS JOIN LATERAL (SELECT cardinality(d.stages) / cardinality(d.event_ids) AS width) w
+CROSS JOIN LATERAL unnest(d.event_ids) WITH ORDINALITY AS m(id, ord)
+ORDER BY d.id DESC, m.ord LIMIT $1`)
+
+// Newly is a delivery that was late.
+type Newly struct {
+	EventID   uuid.UUID `json:"eventId"`
+	Consumer  string    `json:"consumer"`
+	Queue     string    `json:"queue"`
+	HandledAt time.Time `json:"handledAt"`
+	Seconds   float64   `json:"seconds"` // the sum of the stages
+	Widest    string    `json:"widest"`  // the stage that took most
+}
+
+// Newest lists the deliveries that were late, the last one first; limit 0 lists all that are kept.
+func Newest(ctx context.Context, db *store.DB, limit int) ([]Newly, error) {
+	list := []Newly{}
+	err := pg.Each(ctx, db, "listing late deliveries", newest, func(row *sql.Rows) error {
+		var n Newly
+		var stages pq.Int64Array
+		if err := row.Scan(&n.EventID, &n.Consumer, &n.HandledAt, &stages); err != nil {
+			return err
+		}
+		var d Delivery
+		d.add(spent(stages)...)
+		n.Queue, n.Seconds, n.Widest = topology.QueueName(n.Consumer), d.Seconds, d.Widest
+		list = append(list, n)
+		return nil
+	}, pg.AtMost(limit))
+	return list, err
+}
+
+// spent reads stages as they are kept.
+func spent(kept pq.Int64Array) (stages []Spent) {
+	for s, micros := range kept[:min(len(kept), delay.Stages)] {
+		stages = append(stages, Spent{Stage: delay.Stage(s).String(), Seconds: float64(micros) / 1e6})
+	}
+	return stages
 }
 
 var thin = pg.SQL(`

@@ -17,7 +17,7 @@ import (
 type Explanation struct {
 	EventID    uuid.UUID  `json:"eventId"`
 	Type       string     `json:"eventType"`
-	LoggedAt   *time.Time `json:"loggedAt,omitempty"` // when its transaction began; nil for one of a version before
+	LoggedAt   *time.Time `json:"loggedAt,omitempty"` // its birth; nil for one of a version before
 	External   bool       `json:"external"`           // it came over AMQP, and was logged afterwards
 	Deliveries []Delivery `json:"deliveries"`
 }

@@ -24,7 +24,7 @@ type Entry struct {
 	// Tenant and Aggregate are known of events that ReadPage has read.
 	Tenant    string `db:"tenant_id"`
 	Aggregate string `db:"aggregate_id"`
-	// LoggedAt is when the transaction that appended the event began; zero for an event of the version before. Known of
+	// LoggedAt is when the statement that appended the event began; zero for an event of the version before. Known of
 	// events that ReadPage has read.
 	LoggedAt time.Time `db:"-"`
 }

@@ -207,8 +207,9 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *p
 // publishing is the step after each event of a page: a crash there leaves the page published in part.
 func publishing() { failpoint.Hit("relay.publishing") }
 
-// message is an event as it goes to an exchange. x-times is how long it was in the log, x-lane is the lane of its aggregate at ordered workers. Events that
-// external publishers may also send carry x-relayed, so that a consumer can skip relayed copies.
+// message is an event as it goes to an exchange. x-times says how long it was in the log, x-lane the lane of its
+// aggregate at ordered workers. Events that external publishers may also send carry x-relayed, so that a consumer can
+// skip relayed copies.
 func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	m := rabbitmq.Message{
 		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
