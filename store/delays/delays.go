@@ -18,7 +18,7 @@ import (
 // Life and Most bound what is kept: a row is that of a batch.
 const (
 	Life = 14 * 24 * time.Hour
-	Most = 200_000
+	Most = 50_000
 )
 
 // Late is a delivery that was late: its event, and the time in each stage.

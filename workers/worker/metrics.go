@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/workers/worker/scrape"
 	"github.com/composerp/composerp/workers/worker/timing"
 )
@@ -99,5 +100,16 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int64, error) {
 		n, err := failures.QuarantinedClasses(ctx, db)
 		return int64(n), err
+	})
+	scrape.RegisterByQueue(r, "composerp_dead_letters_oldest_timestamp_seconds", "When the oldest dead letter of the queue died that waits for a person; absent when none waits.", func(ctx context.Context) (map[string]int64, error) {
+		died, err := failures.OldestLetters(ctx, db)
+		oldest := map[string]int64{}
+		for queue, at := range died {
+			oldest[queue] = at.Unix()
+		}
+		return oldest, err
+	})
+	scrape.Register(r, "composerp_parked_aggregates", "Aggregates whose events wait behind one that failed, in queues with lanes.", func(ctx context.Context) (int64, error) {
+		return parking.Count(ctx, db)
 	})
 }
