@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/delay"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/failures"
@@ -102,8 +104,13 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		s.works.retried()
 	}
 	s.count(string(outcome), 1)
-	s.Log.Warn(logFailed, "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
+	s.about(copied, attempt+1).Warn(logFailed, "outcome", outcome, "class", class, "error", failure)
 	return nil
+}
+
+// about is the log for lines about a message, without its payload. attempt is the number of the one it is about, from 1.
+func (s *slot) about(m rabbitmq.Message, attempt int) *slog.Logger {
+	return s.Log.With("event", m.ID, "type", m.Type, "queue", s.queue, "attempt", attempt, "trace", event.TraceOf(m.Body))
 }
 
 // timesOf are the times of a message that failed, until now.
@@ -131,7 +138,7 @@ func (s *slot) publishCopy(ctx context.Context, m rabbitmq.Message) error {
 		if !errors.Is(err, rabbitmq.ErrNacked) && !errors.Is(err, rabbitmq.ErrUnroutable) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
-		s.Log.Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
+		s.about(m, max(1, rabbitmq.Delivery{Message: m}.Attempt())).Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
 		if !backoff.wait(ctx) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
@@ -201,9 +208,10 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	s.works.deferred()
 	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
-	s.Log.Info(logDeferred, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)
+	log := s.about(copied, max(0, m.Attempt())+1)
+	log.Info(logDeferred, "dependency", away.dependency, "wait", away.wait, "error", away)
 	if away.lone && s.lone.Due() {
-		s.Log.Warn(logLone, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "error", away)
+		log.Warn(logLone, "dependency", away.dependency, "error", away)
 	}
 	return nil
 }

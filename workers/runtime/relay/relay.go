@@ -236,7 +236,7 @@ func (r *Relay) divert(ctx context.Context, publisher *rabbitmq.Publisher, e *ev
 }
 
 func (r *Relay) markUnpublishable(ctx context.Context, e *eventlog.Entry, reason error) error {
-	r.Log.Error("event is unpublishable", "event", e.EventID, "type", e.Type, "error", reason)
+	r.Log.Error("event is unpublishable", "event", e.EventID, "type", e.Type, "exchange", topology.Events, "trace", event.TraceOf(e.Body), "error", reason)
 	r.Metrics.unpublishable.Inc()
 	err := eventlog.MarkUnpublishable(ctx, r.DB, *e, reason.Error())
 	failpoint.Hit("relay.aside")
