@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
@@ -28,15 +29,16 @@ import (
 // fleet is the part of Composerp that runs in this process: ticker, relay
 // and workers, each optional.
 type fleet struct {
-	at      settings.Endpoints
-	broker  rabbitmq.Config
-	relay   bool // the ticker and the watchdog go with it
-	workers []worker.Worker
-	slots   map[string]int
-	node    settings.Node
-	version string
-	metrics net.Listener
-	log     *slog.Logger
+	at         settings.Endpoints
+	broker     rabbitmq.Config
+	relay      bool // the ticker and the watchdog go with it
+	workers    []worker.Worker
+	slots      map[string]int
+	node       settings.Node
+	version    string
+	metrics    net.Listener
+	log        *slog.Logger
+	publishing *publishing.Metrics
 	// ready is called once, when everything consumes.
 	ready func()
 }
@@ -55,6 +57,7 @@ func (f *fleet) run(ctx context.Context) error {
 	}
 	f.broker.Version = f.version
 	registry := prometheus.NewRegistry()
+	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
 	g, ctx := errgroup.WithContext(ctx)
@@ -95,6 +98,13 @@ func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, name s
 	return db, nil
 }
 
+// publishingAs is the broker for publishers of a kind.
+func (f *fleet) publishingAs(kind string) rabbitmq.Config {
+	broker := f.broker
+	broker.Publishing = f.publishing.Of(kind)
+	return broker
+}
+
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
 	tickDB, err := f.pool(ctx, registry, "ticker", tickerConnections)
 	if err != nil {
@@ -113,7 +123,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: f.publishingAs(publishing.Relay), Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
@@ -143,7 +153,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	worker.RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))
 	for i, w := range f.workers {
-		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
+		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: f.publishingAs(publishing.Worker), Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
 	}
 	if err := f.startNode(ctx, g, registry, runners, capacity); err != nil {
 		db.Close()

@@ -180,6 +180,7 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 	if m.OwnUser {
 		properties.UserId = p.session.publishing.user
 	}
+	c.written = time.Now()
 	c.deferred, err = p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, properties)
 	c.message.Body, c.message.Headers = nil, nil // the caller may keep the confirmation for long
 	return err
@@ -189,14 +190,15 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 func (p *Publisher) settle() {
 	step := time.NewTicker(p.session.config.ConfirmTimeout / confirmTimeoutSteps)
 	defer step.Stop()
+	ended := p.session.config.Publishing.Opened(p.state)
+	defer func() { ended(p.InFlight()) }()
 	for {
 		select {
 		case c := <-p.inFlight:
 			if !p.awaitConfirm(c, step.C) {
 				return
 			}
-			c.err = p.outcome(c)
-			close(c.done)
+			c.settled(p.outcome(c))
 			<-p.window
 		case <-p.session.done:
 			return
@@ -300,6 +302,10 @@ func (p *Publisher) lost() error {
 
 // InFlight is how many messages are accepted and not yet confirmed.
 func (p *Publisher) InFlight() int { return len(p.window) }
+
+func (p *Publisher) state() (inFlight int, blocked bool) {
+	return p.InFlight(), p.session.blocked.Load() != nil
+}
 
 // Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations first.
 func (p *Publisher) Close() error {
