@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/access"
 	"github.com/composerp/composerp/cli/broker"
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/demo"
@@ -28,7 +29,7 @@ func grouped() (all []*cli.Command) {
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
-		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand()}},
+		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand(), access.SecretsCommand(), access.DatabaseCommand()}},
 		{"Measure", []*cli.Command{measure.BenchCommand(), measure.ChaosCommand()}},
 		{"This program", []*cli.Command{versionCommand(), completionCommand(), manCommand()}},
 	} {

@@ -24,6 +24,7 @@ func TestUpWithServersOfItsOwn(t *testing.T) {
 			t.Errorf("up does not say %q: %s", want, f.log)
 		}
 	}
+	h.wantOwnRoles()
 	if r := h.run("up"); r.code != 1 || !strings.Contains(r.errors, "already up") || !strings.Contains(r.errors, "composerp down") {
 		t.Errorf("a second up: exit %d, %s", r.code, r.errors)
 	}

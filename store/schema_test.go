@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	_ "github.com/composerp/composerp/store/failures"
 	_ "github.com/composerp/composerp/store/findings"
+	_ "github.com/composerp/composerp/store/grants"
 	_ "github.com/composerp/composerp/store/imports"
 	_ "github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/internal/pg"

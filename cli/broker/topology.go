@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
@@ -113,7 +114,7 @@ func topologyApply(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	broker, err := settings.LoggedBroker(cctx, e, "topology")
+	broker, err := settings.LoggedBroker(cctx, e.As(roles.Topology), "topology")
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -84,7 +87,7 @@ func observedBroker(cctx *cli.Context) (b observed, err error) {
 	if b.Endpoints, err = settings.Discover(cctx); err != nil {
 		return b, err
 	}
-	broker, err := settings.BrokerConfig(b.Endpoints, nil)
+	broker, err := settings.BrokerConfig(b.Endpoints.As(roles.Topology), nil)
 	if err != nil {
 		return b, err
 	}
@@ -102,15 +105,21 @@ func observedBroker(cctx *cli.Context) (b observed, err error) {
 	return b, err
 }
 
-const flagVhost = "vhost"
+const (
+	flagVhost     = "vhost"
+	flagWithUsers = "with-users"
+)
 
 func topologyExportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "export", Usage: "print them as definitions.json, for RabbitMQ's own import",
 		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
-			"file has the virtual host, but no users and permissions.",
+			"file has the virtual host, and with --with-users a user for each part of the fleet, with what it may do. Their\n" +
+			"passwords are those of the file of --secrets, as hashes; without one the users cannot log in until they get a\n" +
+			"password: rabbitmqctl change_password USER PASSWORD. Other users stay as they are.",
 		Flags: append(settings.BrokerFlags(
 			&cli.StringFlag{Name: flagVhost, Usage: "virtual host to create; default that of the broker's URL, else composerp"},
+			&cli.BoolFlag{Name: flagWithUsers, Usage: "the fleet's users and their permissions too"},
 		), settings.FlagOf(settings.FlagDir)),
 		Action: topologyExport,
 	}
@@ -118,11 +127,12 @@ func topologyExportCommand() *cli.Command {
 
 func topologyExport(cctx *cli.Context) error {
 	vhost := strings.TrimSpace(cctx.String(flagVhost))
+	e, err := settings.Discover(cctx)
+	if err != nil {
+		return err
+	}
+	e = e.As(roles.Topology).AsRole(grants.Migrator)
 	if vhost == "" {
-		e, err := settings.Discover(cctx)
-		if err != nil {
-			return err
-		}
 		vhost = "composerp"
 		if e.AMQP != "" {
 			broker, err := settings.BrokerConfig(e, nil)
@@ -134,11 +144,21 @@ func topologyExport(cctx *cli.Context) error {
 			}
 		}
 	}
-	definitions, err := workers.Topology().Definitions(vhost)
+	needs := needed(cctx, e).Definitions(vhost)
+	var definitions any = needs
+	if cctx.Bool(flagWithUsers) {
+		subs := workers.Subscriptions()
+		logins := e.Secrets.Logins(subs)
+		if len(logins) == 0 {
+			terminal.Say(cctx, "the users have no passwords: give --%s FILE (`composerp secrets create` writes one), or rabbitmqctl change_password each", settings.FlagSecrets)
+		}
+		definitions = roles.Definitions{Definitions: needs, Access: roles.AccessTo(vhost, roles.Of(subs), logins)}
+	}
+	text, err := json.MarshalIndent(definitions, "", "  ")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cctx.App.Writer, "%s\n", definitions)
+	_, err = fmt.Fprintf(cctx.App.Writer, "%s\n", text)
 	return err
 }
 
@@ -159,7 +179,7 @@ func topologyUnbind(cctx *cli.Context) error {
 	}
 	surplus := append([]topology.BindingSpec{}, b.needed.Surplus(b.have)...)
 	if !cctx.Bool("dry-run") && len(surplus) > 0 {
-		broker, err := settings.BrokerConfig(b.Endpoints, nil)
+		broker, err := settings.BrokerConfig(b.Endpoints.As(roles.Topology), nil)
 		if err != nil {
 			return err
 		}

@@ -16,10 +16,11 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 )
 
 func (x *Examination) examineBroker(ctx context.Context) {
-	broker, err := settings.BrokerConfig(x.Endpoints, x.log)
+	broker, err := settings.BrokerConfig(x.Endpoints.As(roles.Topology), x.log) // whose permissions are examined
 	if err != nil {
 		x.failed("broker", err)
 		return
@@ -108,7 +109,7 @@ func (x *Examination) examineMessageSize(ctx context.Context, session *rabbitmq.
 	publisher, err := session.Publisher(1)
 	if err == nil {
 		var sent *rabbitmq.Confirmation
-		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: "composerp.doctor", ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
+		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: topology.NoRoute, ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
 		if err == nil {
 			err = sent.Wait(ctx)
 		}

@@ -180,8 +180,7 @@ const diskWarning = 4 * local.LeastFree
 
 // examineDisk checks the disk of the private servers of an `up` on this machine.
 func (x *Examination) examineDisk() {
-	own, _, err := local.Find(x.dir)
-	if err != nil || own.DatabaseURL != x.Database {
+	if !settings.IsPrivate(x.dir, x.Database) {
 		return // external servers: their disks are not visible from here
 	}
 	spaces, err := local.Spaces(x.dir)

@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
 // examineVersion reports versions of the broker that are known to lose messages, and what an upgrade has left undone.
@@ -13,6 +15,10 @@ func (x *Examination) examineVersion(ctx context.Context, api *management.Client
 		x.warn("version", "upgrade RabbitMQ to 4.3.3 or later", "RabbitMQ %s can lose dead letters of quorum queues, or leave them behind", overview.Version)
 	}
 	flags, err := api.FeatureFlags(ctx)
+	if errors.Is(err, rabbitmq.ErrAccessRefused) {
+		x.ok("feature flags", "not checked: RabbitMQ tells an administrator alone; on a node, rabbitmqctl list_feature_flags")
+		return
+	}
 	if err != nil {
 		x.unasked("feature flags", err)
 		return

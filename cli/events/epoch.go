@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/grants"
 )
 
 // EpochCommand is the command `epoch`.
@@ -32,10 +33,16 @@ func EpochCommand() *cli.Command {
 					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
 					settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 				),
-				Action: settings.OnSchema("epoch", 2, settings.Nothing, epochBegin),
+				Action: settings.On(openOwned, settings.Nothing, epochBegin),
 			},
 		},
 	}
+}
+
+// openOwned opens the schema as its owner.
+func openOwned(cctx *cli.Context) (*store.DB, error) {
+	db, _, err := settings.OpenSchemaAs(cctx, grants.Migrator, "epoch", 2)
+	return db, err
 }
 
 func epochShow(cctx *cli.Context, db *store.DB, _ struct{}) error {

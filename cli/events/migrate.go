@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/extension"
+	"github.com/composerp/composerp/store/grants"
 )
 
 // MigrateCommand is the command `migrate`.
@@ -31,7 +32,7 @@ func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return settings.OpenDatabase(cctx.Context, e, "migrate", 2)
+	return settings.OpenDatabase(cctx.Context, e.AsRole(grants.Migrator), "migrate", 2)
 }
 
 func migrateUp(cctx *cli.Context, db *store.DB, _ struct{}) error {
@@ -44,6 +45,9 @@ func migrateUp(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	}
 	ofModules, err := extension.MigrateRegistered(cctx.Context, db)
 	if err != nil {
+		return err
+	}
+	if _, err := grants.Apply(cctx.Context, db); err != nil {
 		return err
 	}
 	if ofModules > 0 {

@@ -18,8 +18,10 @@ import (
 	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
@@ -30,7 +32,6 @@ import (
 // and workers, each optional.
 type fleet struct {
 	at         settings.Endpoints
-	broker     rabbitmq.Config
 	relay      bool // the ticker and the watchdog go with it
 	workers    []worker.Worker
 	slots      map[string]int
@@ -51,11 +52,6 @@ const (
 // run works until ctx is done and everything in hand is finished, or until
 // an error occurs that waiting cannot resolve.
 func (f *fleet) run(ctx context.Context) error {
-	var err error
-	if f.broker, err = settings.BrokerConfig(f.at, f.log); err != nil {
-		return err
-	}
-	f.broker.Version = f.version
 	registry := prometheus.NewRegistry()
 	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -75,11 +71,16 @@ func (f *fleet) run(ctx context.Context) error {
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err
 	}
-	db, err := f.pool(ctx, registry, "health", 1)
+	db, err := f.pool(ctx, registry, f.role(), "health", 1)
 	if err != nil {
 		return err
 	}
-	health := newHealth(db, f.broker, Holder(), f.queues())
+	broker, err := f.declaring()
+	if err != nil {
+		db.Close()
+		return err
+	}
+	health := newHealth(db, broker, Holder(), f.queues())
 	defer health.close()
 	f.serveMetrics(ctx, g, registry, health)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
@@ -88,9 +89,33 @@ func (f *fleet) run(ctx context.Context) error {
 	return nil
 }
 
+// broker is the broker for a part of the fleet.
+func (f *fleet) broker(r roles.Role) (rabbitmq.Config, error) {
+	config, err := settings.BrokerConfig(f.at.As(r), f.log)
+	config.Version = f.version
+	return config, err
+}
+
+// declaring is the broker for what declares and asks. A process without that role's secret asks as one of its workers,
+// which may not declare.
+func (f *fleet) declaring() (rabbitmq.Config, error) {
+	if !f.at.Has(roles.Topology) && len(f.workers) > 0 {
+		return f.broker(roles.Worker(f.workers[0].Name()))
+	}
+	return f.broker(roles.Topology)
+}
+
+// role is the one in the database that the process has in any case.
+func (f *fleet) role() grants.Role {
+	if f.relay {
+		return grants.Relay
+	}
+	return grants.Worker
+}
+
 // pool opens a pool of connections, whose metrics are served.
-func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, name string, connections int) (*store.DB, error) {
-	db, err := settings.OpenDatabase(ctx, f.at, name, connections)
+func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, role grants.Role, name string, connections int) (*store.DB, error) {
+	db, err := settings.OpenDatabase(ctx, f.at.AsRole(role), name, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -98,15 +123,19 @@ func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, name s
 	return db, nil
 }
 
-// publishingAs is the broker for publishers of a kind.
-func (f *fleet) publishingAs(kind string) rabbitmq.Config {
-	broker := f.broker
+// publishingAs is the broker for a part of the fleet whose publishers are of a kind.
+func (f *fleet) publishingAs(r roles.Role, kind string) (rabbitmq.Config, error) {
+	broker, err := f.broker(r)
 	broker.Publishing = f.publishing.Of(kind)
-	return broker
+	return broker, err
 }
 
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
-	tickDB, err := f.pool(ctx, registry, "ticker", tickerConnections)
+	broker, err := f.publishingAs(roles.Relay, publishing.Relay)
+	if err != nil {
+		return nil, err
+	}
+	tickDB, err := f.pool(ctx, registry, grants.Relay, "ticker", tickerConnections)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +144,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 		tickDB.Close()
 		return nil, err
 	}
-	relayDB, err := f.pool(ctx, registry, "relay", relayConnections)
+	relayDB, err := f.pool(ctx, registry, grants.Relay, "relay", relayConnections)
 	if err != nil {
 		tickDB.Close()
 		return nil, err
@@ -123,7 +152,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: f.publishingAs(publishing.Relay), Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
@@ -144,7 +173,17 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Config{URL: f.at.Database, Name: "composerp/workers", Connections: capacity + 2, Appended: appended})
+	declaring, err := f.declaring()
+	if err != nil {
+		return err
+	}
+	brokers := make([]rabbitmq.Config, len(f.workers))
+	for i, w := range f.workers {
+		if brokers[i], err = f.publishingAs(roles.Worker(w.Name()), publishing.Worker); err != nil {
+			return err
+		}
+	}
+	db, err := settings.OpenAppending(ctx, f.at.AsRole(grants.Worker), "workers", capacity+2, appended)
 	if err != nil {
 		return err
 	}
@@ -153,16 +192,16 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	worker.RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))
 	for i, w := range f.workers {
-		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: f.publishingAs(publishing.Worker), Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
+		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
 	}
-	if err := f.startNode(ctx, g, registry, runners, capacity); err != nil {
+	if err := f.startNode(ctx, g, registry, runners, capacity, declaring); err != nil {
 		db.Close()
 		return err
 	}
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, r := range runners {
 		if r.Worker.Queue() == topology.DeadLetterLog {
-			old := deadletterlog.OldQueue{DB: db, Broker: f.broker, Log: f.log.With("worker", r.Worker.Name())}
+			old := deadletterlog.OldQueue{DB: db, Broker: declaring, Log: f.log.With("worker", r.Worker.Name())}
 			running.Go(func() error { old.Run(runningCtx); return nil })
 		}
 		running.Go(func() error {

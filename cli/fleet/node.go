@@ -10,7 +10,9 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -51,14 +53,14 @@ func ordered() []topology.Subscription {
 }
 
 // startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
-func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int) error {
-	db, err := f.pool(ctx, registry, "scaler", scalerConnections)
+func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int, broker rabbitmq.Config) error {
+	db, err := f.pool(ctx, registry, grants.Worker, "scaler", scalerConnections)
 	if err != nil {
 		return err
 	}
 	host, _ := os.Hostname()
 	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Ordered: ordered(),
-		Broker: f.broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
+		Broker: broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
 		Self: scaling.Node{ID: Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
 	n.Attach()
 	g.Go(func() error {

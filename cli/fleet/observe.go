@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/monitoring"
+	"github.com/composerp/composerp/exchange/topology/roles"
 )
 
 // observe starts a Prometheus that scrapes this process and the broker when --observe asks for it, and returns the
@@ -22,7 +23,11 @@ func observe(ctx context.Context, g *errgroup.Group, cctx *cli.Context, f *fleet
 		return "", nil
 	}
 	cfg := monitoring.ServerConfig{Dir: filepath.Join(cctx.String(settings.FlagDir), "prometheus"), Fleet: f.metrics.Addr().String(), Instance: "up"}
-	if cfg.Vhost, err = f.broker.Vhost(); err != nil {
+	broker, err := f.broker(roles.Relay)
+	if err != nil {
+		return "", err
+	}
+	if cfg.Vhost, err = broker.Vhost(); err != nil {
 		return "", err
 	}
 	if cfg.Brokers, err = exporters(f.at, own); err != nil {

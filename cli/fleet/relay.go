@@ -25,7 +25,7 @@ func runPart(cctx *cli.Context, f *fleet) error {
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
-	db, at, err := settings.OpenSchema(cctx, "check", 1)
+	db, at, err := settings.OpenSchemaAs(cctx, f.role(), "check", 1)
 	if err != nil {
 		return err
 	}

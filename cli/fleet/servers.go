@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,9 +12,13 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/secrets"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/extension"
+	"github.com/composerp/composerp/store/grants"
+	"github.com/composerp/composerp/workers"
 )
 
 // restarts is how many times in ten minutes a private server that ends by itself is started again.
@@ -25,7 +30,7 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 		return at, nil, err
 	}
 	switch {
-	case at.Database != "" && at.AMQP != "":
+	case at.Database != "" && at.AMQP != "" || len(at.Secrets) > 0:
 		if cctx.Bool(flagFresh) {
 			return at, nil, exit.Usage("--%s deletes the data of private servers only; these are yours", flagFresh)
 		}
@@ -44,12 +49,16 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 	if own, err = local.Start(cctx.Context, local.Config{Dir: dir, Log: log, Restarts: restarts}); err != nil {
 		return at, nil, err
 	}
-	return settings.Endpoints{Database: own.DatabaseURL, AMQP: own.AMQPURL, Management: own.ManagementURL}, own, nil
+	at = settings.Endpoints{Database: own.DatabaseURL, AMQP: own.AMQPURL, Management: own.ManagementURL}
+	if at.Secrets, err = secrets.Provide(cctx.Context, own, workers.Subscriptions()); err != nil {
+		return at, nil, errors.Join(err, own.Stop(context.WithoutCancel(cctx.Context)))
+	}
+	return at, own, nil
 }
 
 // prepare migrates the database and applies the topology.
 func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error {
-	db, err := settings.OpenDatabase(ctx, at, "migrate", 2)
+	db, err := settings.OpenDatabase(ctx, at.AsRole(grants.Migrator), "migrate", 2)
 	if err != nil {
 		return err
 	}
@@ -63,7 +72,10 @@ func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error
 	if err := eventlog.EnsurePartitions(ctx, db); err != nil {
 		return err
 	}
-	broker, err := settings.BrokerConfig(at, log)
+	if _, err := grants.Apply(ctx, db); err != nil {
+		return err
+	}
+	broker, err := settings.BrokerConfig(at.As(roles.Topology), log)
 	if err != nil {
 		return err
 	}

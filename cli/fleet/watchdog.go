@@ -12,8 +12,10 @@ import (
 	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -32,7 +34,15 @@ func PlanOf(here ...string) watchdog.Plan {
 }
 
 func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) error {
-	db, err := f.pool(ctx, registry, "watchdog", watchConnections)
+	broker, err := f.broker(roles.Topology)
+	if err != nil {
+		return err
+	}
+	republishing, err := f.publishingAs(roles.Relay, publishing.Watchdog)
+	if err != nil {
+		return err
+	}
+	db, err := f.pool(ctx, registry, grants.Relay, "watchdog", watchConnections)
 	if err != nil {
 		return err
 	}
@@ -46,7 +56,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	for _, w := range f.workers {
 		here = append(here, w.Name())
 	}
-	w := &watchdog.Watchdog{DB: db, Broker: f.publishingAs(publishing.Watchdog), Management: management, Plan: PlanOf(here...), Holder: Holder(),
+	w := &watchdog.Watchdog{DB: db, Broker: broker, Republishing: republishing, Management: management, Plan: PlanOf(here...), Holder: Holder(),
 		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
 	g.Go(func() error {
 		defer db.Close()

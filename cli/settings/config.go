@@ -10,9 +10,11 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/secrets"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -25,7 +27,7 @@ func LogFlag(level string) cli.Flag {
 
 // BrokerFlags are the flags of commands that need the broker.
 func BrokerFlags(more ...cli.Flag) []cli.Flag {
-	return append(more, FlagOf(FlagAMQP), FlagOf(FlagManagement))
+	return append(more, FlagOf(FlagAMQP), FlagOf(FlagManagement), FlagOf(FlagSecrets))
 }
 
 // DatabaseFlags are the flags of commands that need the database and show data.
@@ -69,65 +71,31 @@ func Webhooks(cctx *cli.Context) (addresses []string) {
 	return addresses
 }
 
-// Endpoints are where the servers are.
-type Endpoints struct {
-	Database   string `json:"databaseUrl"`
-	AMQP       string `json:"amqpUrl"`
-	Management string `json:"managementUrl,omitempty"`
-}
-
-// Given are the endpoints of flags, environment and configuration file; others are empty.
-func Given(cctx *cli.Context) (Endpoints, error) {
-	var e Endpoints
-	c := Configured(cctx)
-	for name, into := range map[string]*string{FlagDatabase: &e.Database, FlagAMQP: &e.AMQP, FlagManagement: &e.Management} {
-		v, err := c.Value(Named(name))
-		if err != nil {
-			return Endpoints{}, err
-		}
-		*into = v.Text
-	}
-	if e.Database != "" {
-		e.Database = withPGVariables(e.Database)
-	}
-	return e, nil
-}
-
-// Discover completes the endpoints with those of a running `up`.
-func Discover(cctx *cli.Context) (Endpoints, error) {
-	e, err := Given(cctx)
-	if err != nil || e.Database != "" && e.AMQP != "" {
-		return e, err
-	}
-	running, err := Find(cctx.String(FlagDir))
-	if err != nil {
-		return e, err
-	}
-	if running != nil {
-		e.Database, e.AMQP = cmp.Or(e.Database, running.Database), cmp.Or(e.AMQP, running.AMQP)
-		e.Management = cmp.Or(e.Management, running.Management)
-		if isPrivate(cctx.String(FlagDir), e.Database) {
-			ForgetPGVariables()
-		}
-	}
-	return e, nil
-}
-
 // OpenDatabase opens the database of the settings or of a running `up`.
 func OpenDatabase(ctx context.Context, e Endpoints, name string, connections int) (*store.DB, error) {
+	return OpenAppending(ctx, e, name, connections, nil)
+}
+
+// OpenAppending is OpenDatabase with a function to call after events were appended, nil for none.
+func OpenAppending(ctx context.Context, e Endpoints, name string, connections int, appended func() bool) (*store.DB, error) {
 	if e.Database == "" {
-		return nil, exit.Misconfigured("no database is known: run `composerp up` here, or set COMPOSERP_DATABASE_URL")
+		return nil, e.unknown("database", FlagDatabase, e.wanted.database)
 	}
-	return store.Open(ctx, store.Config{URL: e.Database, Name: "composerp/" + name, Connections: connections})
+	return store.Open(ctx, store.Config{URL: e.Database, Name: "composerp/" + name, Connections: connections, Appended: appended})
 }
 
 // OpenSchema opens the database and makes sure that it is migrated.
 func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, Endpoints, error) {
+	return OpenSchemaAs(cctx, grants.Operator, name, connections)
+}
+
+// OpenSchemaAs is OpenSchema for another role than the operator's.
+func OpenSchemaAs(cctx *cli.Context, role grants.Role, name string, connections int) (*store.DB, Endpoints, error) {
 	e, err := Discover(cctx)
 	if err != nil {
 		return nil, e, err
 	}
-	db, err := OpenDatabase(cctx.Context, e, name, connections)
+	db, err := OpenDatabase(cctx.Context, e.AsRole(role), name, connections)
 	if err != nil {
 		return nil, e, err
 	}
@@ -169,10 +137,14 @@ func Nothing(*cli.Context) (struct{}, error) { return struct{}{}, nil }
 // BrokerConfig is the broker of the endpoints.
 func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.AMQP == "" {
-		return rabbitmq.Config{}, exit.Misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
+		return rabbitmq.Config{}, e.unknown("broker", FlagAMQP, e.wanted.amqp)
 	}
 	nodes, err := nodesOf(e.AMQP)
-	return rabbitmq.Config{URLs: nodes, Log: log, Now: wallClock}, err
+	config := rabbitmq.Config{URLs: nodes, Log: log, Now: wallClock}
+	if len(e.Secrets) > 0 {
+		config.Fleet = e.Secrets.Fleet(workers.Subscriptions())
+	}
+	return config, err
 }
 
 // LoggedBroker is the broker of the endpoints, with a connection of that name and the command's logger.
@@ -188,10 +160,11 @@ func LoggedBroker(cctx *cli.Context, e Endpoints, name string) (rabbitmq.Config,
 
 // ManagementClient is nil where no URL is known.
 func ManagementClient(e Endpoints) (*management.Client, error) {
-	if e.Management == "" {
+	at := cmp.Or(e.Secrets[secrets.Management()], e.Management)
+	if at == "" {
 		return nil, nil
 	}
-	m, err := management.New(e.Management)
+	m, err := management.New(at)
 	if err != nil {
 		return nil, exit.Misconfigured("%w", err)
 	}

@@ -49,8 +49,16 @@ func withPGVariables(databaseURL string) string {
 	return u.String()
 }
 
-// isPrivate reports whether a URL is that of the private servers that run in dir.
-func isPrivate(dir, databaseURL string) bool {
+// IsPrivate reports whether a database is that of the private servers that run in dir, as any role.
+func IsPrivate(dir, databaseURL string) bool {
 	own, _, err := local.Find(dir)
-	return err == nil && own.DatabaseURL == databaseURL
+	if err != nil {
+		return false
+	}
+	here, err := url.Parse(own.DatabaseURL)
+	if err != nil {
+		return false
+	}
+	there, err := url.Parse(databaseURL)
+	return err == nil && here.Host == there.Host
 }

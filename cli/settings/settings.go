@@ -34,6 +34,7 @@ const (
 	FlagDatabase      = "database-url"
 	FlagAMQP          = "amqp-url"
 	FlagManagement    = "management-url"
+	FlagSecrets       = "secrets"
 	FlagTenant        = "tenant"
 	FlagSlots         = "slots"
 	FlagMaxSlots      = "max-slots"
@@ -54,6 +55,7 @@ var All = []setting{
 	{Name: FlagDatabase, Show: WithoutPassword, Usage: "PostgreSQL, postgres://user:password@host:port/database", Server: true},
 	{Name: FlagAMQP, form: asList, Show: WithoutPassword, Usage: "RabbitMQ, amqp://user:password@host:port/vhost; nodes of a cluster separated by commas", Server: true},
 	{Name: FlagManagement, Show: WithoutPassword, Usage: "RabbitMQ's management API, http://user:password@host:15672", Server: true},
+	{Name: FlagSecrets, Usage: "file with a URL of each server for each part of the fleet, as `composerp secrets create` writes it", file: true},
 	{Name: FlagDir, Standard: ".composerp", Usage: "directory of the private servers' data, logs and addresses", file: true},
 	{Name: FlagTenant, Standard: "default", Usage: "tenant"},
 	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers of each worker that `composerp scale` has not set: N for all, or worker=N,worker=N"},

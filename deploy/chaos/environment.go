@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +21,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -29,7 +29,7 @@ import (
 type environment struct {
 	cfg              Config
 	servers          *local.Servers
-	user             string    // of the fleet, at both servers
+	access           access    // of the fleet's users
 	super            *sql.DB   // of the superuser, for faults and the proof
 	direct           *store.DB // around the proxies
 	openTransactions *store.DB // whose transactions may stay open
@@ -71,11 +71,6 @@ func build(ctx context.Context, cfg Config) (env *environment, err error) {
 }
 
 func (env *environment) connect(ctx context.Context) (err error) {
-	at, err := url.Parse(env.servers.DatabaseURL)
-	if err != nil {
-		return fmt.Errorf("connecting to the servers: %w", err)
-	}
-	env.user = at.User.Username()
 	if env.super, err = env.servers.Superuser(); err != nil {
 		return fmt.Errorf("connecting as superuser: %w", err)
 	}
@@ -90,7 +85,10 @@ func (env *environment) connect(ctx context.Context) (err error) {
 	if env.vhost, err = env.broker.Vhost(); err != nil {
 		return err
 	}
-	env.management, err = management.New(env.servers.ManagementURL)
+	if env.management, err = management.New(env.servers.ManagementURL); err != nil {
+		return err
+	}
+	env.access, err = newAccess(ctx, env.servers)
 	return err
 }
 
@@ -98,6 +96,9 @@ func (env *environment) connect(ctx context.Context) (err error) {
 // supplier gets them.
 func (env *environment) prepare(ctx context.Context) error {
 	if _, err := store.Migrate(ctx, env.direct); err != nil {
+		return err
+	}
+	if _, err := grants.Apply(ctx, env.direct); err != nil {
 		return err
 	}
 	if err := errors.Join(eventlog.EnsurePartitions(ctx, env.direct), rabbitmq.Apply(ctx, workers.Topology(), env.broker)); err != nil {

@@ -32,7 +32,11 @@ func limiting(limit, usual string, low ...string) injection {
 // connectionsClosed tries again until it succeeds: the management API fails on a connection that ends by itself
 // meanwhile.
 func connectionsClosed(ctx context.Context, env *environment, _ uint64) (heal, error) {
-	return nothing, clock.Retry(ctx, retryPause, func() error {
-		return env.management.CloseConnectionsOf(ctx, env.user, "chaos closes it")
-	})
+	for _, user := range env.access.users {
+		err := clock.Retry(ctx, retryPause, func() error { return env.management.CloseConnectionsOf(ctx, user, "chaos closes it") })
+		if err != nil {
+			return nothing, err
+		}
+	}
+	return nothing, nil
 }

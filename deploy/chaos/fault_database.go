@@ -13,15 +13,15 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`
+const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY ($1)`
 
 func backendsTerminated(ctx context.Context, env *environment, _ uint64) (heal, error) {
-	_, err := env.super.ExecContext(ctx, terminateBackends, env.user)
+	_, err := env.super.ExecContext(ctx, terminateBackends, pq.StringArray(env.access.roles))
 	return nothing, err
 }
 
 const chooseBackend = `
-SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
+SELECT pid FROM pg_stat_activity WHERE usename = ANY ($1) AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
 
 // backendKilled kills one of the fleet's sessions, a busy one if there is one; it waits until the fleet has a session.
 // PostgreSQL then ends all other sessions and recovers; the end of the witness shows that it has noticed.
@@ -32,7 +32,7 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 	}
 	defer witness.Close()
 	var pid int
-	for witness.QueryRowContext(ctx, chooseBackend, env.user).Scan(&pid) != nil {
+	for witness.QueryRowContext(ctx, chooseBackend, pq.StringArray(env.access.roles)).Scan(&pid) != nil {
 		if !clock.Sleep(ctx, retryPause) {
 			return nothing, errors.New("choosing a backend: the fleet has none")
 		}
@@ -92,15 +92,20 @@ func rowsLocked(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	return func(context.Context) error { _ = tx.Rollback(); return nil }, nil
 }
 
-// connectionsExhausted leaves the role no connections. The server answers as if all were taken, SQLSTATE 53300.
+// connectionsExhausted leaves the fleet's roles no connections. The server answers as if all were taken, SQLSTATE
+// 53300.
 func connectionsExhausted(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	limit := func(ctx context.Context, n int) error {
-		_, err := env.super.ExecContext(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", pq.QuoteIdentifier(env.user), n))
-		return err
+		for _, role := range env.access.roles {
+			if _, err := env.super.ExecContext(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", pq.QuoteIdentifier(role), n)); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	err := limit(ctx, 0)
 	if err == nil {
-		_, err = env.super.ExecContext(ctx, terminateBackends, env.user)
+		_, err = env.super.ExecContext(ctx, terminateBackends, pq.StringArray(env.access.roles))
 	}
 	return func(ctx context.Context) error { return limit(ctx, -1) }, err
 }

@@ -53,10 +53,8 @@ func exchangeDeleted(ctx context.Context, env *environment, dice uint64) (heal, 
 
 // permissionTaken revokes all permissions and closes all connections: an open channel keeps the permissions it had.
 func permissionTaken(ctx context.Context, env *environment, dice uint64) (heal, error) {
-	back := func(ctx context.Context) error {
-		return env.servers.BrokerControl(ctx, "set_permissions", "-p", env.vhost, env.user, ".*", ".*", ".*")
-	}
-	if err := env.servers.BrokerControl(ctx, "set_permissions", "-p", env.vhost, env.user, "", "", ""); err != nil {
+	back := func(ctx context.Context) error { return env.management.Import(ctx, env.access.all(env.vhost)) }
+	if err := env.management.Import(ctx, env.access.none(env.vhost)); err != nil {
 		return back, err
 	}
 	_, err := connectionsClosed(ctx, env, dice)

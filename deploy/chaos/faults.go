@@ -73,7 +73,7 @@ var faults = []Fault{
 	{"queue-deleted", groupTopology, "a worker's queue is deleted under its consumers, with everything in it", 0, 0, 4 * time.Second, queueDeleted},
 	{"binding-removed", groupTopology, "a worker's queue loses its bindings to the events", 0, 0, 4 * time.Second, bindingRemoved},
 	{"exchange-deleted", groupTopology, "an exchange is deleted, with all its bindings", 0, 0, 4 * time.Second, exchangeDeleted},
-	{"permission-taken", groupTopology, "the fleet's user loses all permissions at the broker", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
+	{"permission-taken", groupTopology, "the fleet's users lose all permissions at the broker", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
 
 	{"scale", groupScale, "a worker gets another number of slots, none at times, and back", 2 * time.Second, 6 * time.Second, time.Second, scaled},
 	{"drain", groupScale, "a process drains and runs no slots, and may again", 2 * time.Second, 6 * time.Second, time.Second, drained},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/secrets"
 )
 
 // member is one process of the fleet, which runs everything, and its network. A process that exits by itself is started
@@ -45,11 +46,16 @@ func newMember(name, dir, program string, at local.Endpoints, environment []stri
 		return nil, err
 	}
 	home := filepath.Join(dir, name)
+	file, err := writeSecrets(dir, name, secrets.Servers{Database: databaseURL, AMQP: amqpURL, Management: at.ManagementURL})
+	if err != nil {
+		m.database.Close()
+		m.broker.Close()
+		return nil, err
+	}
 	m.program = local.Program{
 		Name: name, Path: program, Args: []string{"up"}, Dir: home, LogFile: filepath.Join(dir, name+".log"),
 		Env: append([]string{
-			"COMPOSERP_DATABASE_URL=" + databaseURL, "COMPOSERP_AMQP_URL=" + amqpURL, "COMPOSERP_MANAGEMENT_URL=" + at.ManagementURL,
-			"COMPOSERP_METRICS_ADDR=127.0.0.1:0", "COMPOSERP_DIR=" + home, "COMPOSERP_LOG_LEVEL=info",
+			"COMPOSERP_SECRETS=" + file, "COMPOSERP_METRICS_ADDR=127.0.0.1:0", "COMPOSERP_DIR=" + home, "COMPOSERP_LOG_LEVEL=info",
 		}, environment...),
 	}
 	return m, nil

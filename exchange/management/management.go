@@ -119,6 +119,12 @@ func (m *Client) DeleteVhost(ctx context.Context, name string) error {
 	return m.call(ctx, http.MethodDelete, "/api/vhosts/"+url.PathEscape(name), nil, nil)
 }
 
+// Import makes or changes what definitions say, in RabbitMQ's import format, and leaves the rest. It takes an
+// administrator.
+func (m *Client) Import(ctx context.Context, definitions any) error {
+	return m.call(ctx, http.MethodPost, "/api/definitions", definitions, nil)
+}
+
 // DeleteQueue deletes a queue with everything in it.
 func (m *Client) DeleteQueue(ctx context.Context, vhost, queue string) error {
 	return m.call(ctx, http.MethodDelete, "/api/queues/"+url.PathEscape(vhost)+"/"+url.PathEscape(queue), nil, nil)

@@ -18,6 +18,9 @@ import (
 type Config struct {
 	URLs []string // amqp:// or amqps://, one per node of a cluster; tried in turn
 	Name string   // "ledger": the connection is called composerp/ledger@host#pid, with its role
+	// Fleet are the other users of the fleet, where each of its parts has one: their messages are believed like those
+	// of the URL's user.
+	Fleet []string
 	// Version is the program's, for the management UI.
 	Version string
 

@@ -1,10 +1,8 @@
 package rabbitmq_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 
@@ -104,17 +102,7 @@ func TestDefinitionsCanBeImported(t *testing.T) {
 	if got := differences(t, config, want); len(got) != len(want.Exchanges)+len(want.Queues)+len(want.Bindings) {
 		t.Errorf("of an empty virtual host %d things are missing", len(got))
 	}
-	definitions, err := want.Definitions(vhost)
-	must(t, err)
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, rabbitmqtest.ManagementURL(t)+"/api/definitions", bytes.NewReader(definitions))
-	must(t, err)
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	must(t, err)
-	defer answer.Body.Close()
-	if answer.StatusCode >= 300 {
-		t.Fatalf("the import is answered with %s", answer.Status)
-	}
+	must(t, rabbitmqtest.Management(t).Import(testContext(t), want.Definitions(vhost)))
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was imported differs: %q", got)
 	}

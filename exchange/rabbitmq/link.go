@@ -24,8 +24,9 @@ type link struct {
 	*amqp.Connection
 	socket *watchedConn
 	writes *gatheringConn // what the library writes, before encryption
-	url    string // without its password
-	user   string // by which the broker knows this client; "" when that is not known
+	url    string         // without its password
+	user   string         // by which the broker knows this client; "" when that is not known
+	fleet  []string
 }
 
 // watchedConn is a socket that stays open for as long as something arrives now and then, at least a heartbeat.
@@ -113,7 +114,7 @@ func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{url: displayURL(uri), user: userOf(uri)}
+	l := &link{url: displayURL(uri), user: userOf(uri), fleet: config.Fleet}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()

@@ -12,8 +12,8 @@ type Message struct {
 	Body       []byte
 	Timestamp  time.Time // business time; the broker keeps whole seconds
 
-	// OwnUser: the property user_id names the user of this connection. The broker refuses a publisher any name but its
-	// own, so a delivery with OwnUser was published by this fleet.
+	// OwnUser: the property user_id names the user of this connection; of a delivery, that user or another of the
+	// fleet. The broker refuses a publisher any name but its own, so such a delivery was published by this fleet.
 	OwnUser bool
 	// The properties of an external publisher. UserID is the user that the broker has checked; copies carry it in the
 	// header x-user-id.

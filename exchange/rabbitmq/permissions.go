@@ -33,7 +33,7 @@ func (s *Session) CheckWritePermission(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("checking the permission to publish: %w", err)
 	}
-	sent, err := publisher.Publish(ctx, Message{Exchange: topology.Retry, RoutingKey: "composerp.none", ID: uuid.NewString(), Type: "PROBE"})
+	sent, err := publisher.Publish(ctx, Message{Exchange: topology.Retry, RoutingKey: topology.NoRoute, ID: uuid.NewString(), Type: "PROBE"})
 	if err == nil {
 		err = sent.Wait(ctx)
 	}

@@ -13,7 +13,8 @@ import (
 //
 // A publisher may set the property user_id; the broker closes the channel of one that sets another name than its
 // connection's user. So the property proves who published, where headers prove nothing. What the relay publishes from
-// the log carries it (Message.OwnUser), and a worker then believes its header x-log-seq.
+// the log carries it (Message.OwnUser), and a worker then believes its header x-log-seq. Where the relay and the
+// workers have users of their own, Config.Fleet names them to each other.
 
 // otherNames are the URLs whose broker knows the user by another name than the URL gives, as OAuth 2 and LDAP may.
 // Messages are published there without user_id.
@@ -38,10 +39,10 @@ func (l *link) refusedUser(cause error) {
 	}
 }
 
-// publisherOf is who published a delivery: the link's own user, or another, whose name may be "". A copy that this
+// publisherOf is who published a delivery: a user of the fleet, or another, whose name may be "". A copy that this
 // fleet published of another's message has the other's name in its header.
 func (l *link) publisherOf(d amqp.Delivery) (own bool, user string) {
-	if l.user == "" || d.UserId != l.user {
+	if d.UserId == "" || d.UserId != l.user && !slices.Contains(l.fleet, d.UserId) {
 		return false, d.UserId
 	}
 	return true, text(d.Headers[HeaderUserID])

@@ -19,6 +19,9 @@ func TestWhoPublishedAMessage(t *testing.T) {
 	config := withLedger(t)
 	till := rabbitmqtest.User(t, config, "secret")
 	tills := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(till, "secret") })
+	relay := rabbitmqtest.User(t, config, "secret") // another user of the fleet
+	relays := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(relay, "secret") })
+	config.Fleet = []string{relay}
 	session := open(t, config)
 	p := publisher(t, session, 10)
 
@@ -30,13 +33,14 @@ func TestWhoPublishedAMessage(t *testing.T) {
 	must(t, channel.PublishWithContext(testContext(t), topology.Events, saleKey, true, false, amqp.Publishing{
 		MessageId: "theirs", UserId: till, AppId: "pos", CorrelationId: "R-17", Headers: amqp.Table{rabbitmq.HeaderLogSeq: int64(3), rabbitmq.HeaderUserID: "forged"},
 	}))
+	must(t, publish(t, publisher(t, open(t, relays), 1), relayed).Wait(testContext(t)))
 	c := consumer(t, session, ledgerQueue, 10)
 	for range 2 {
-		taken := take(t, c, 3)
+		taken := take(t, c, 4)
 		for i, want := range []struct {
 			own, fromLog bool
 			user         string
-		}{{true, true, ""}, {false, false, ""}, {taken[2].OwnUser, false, till}} {
+		}{{true, true, ""}, {false, false, ""}, {taken[2].OwnUser, false, till}, {true, true, ""}} {
 			if d := taken[i]; d.OwnUser != want.own || d.FromLog() != want.fromLog || d.UserID != want.user {
 				t.Errorf("message %d: own %t, from the log %t, user %q; want %+v", i, d.OwnUser, d.FromLog(), d.UserID, want)
 			}

@@ -1,35 +1,36 @@
 package topology
 
-import "encoding/json"
+// Definitions is a topology in RabbitMQ's import format, for `rabbitmqctl import_definitions`, the management UI or
+// load_definitions: its JSON. It has the virtual host and everything in it, but no users: package roles has these.
+type Definitions struct {
+	Vhosts    []definition `json:"vhosts"`
+	Exchanges []definition `json:"exchanges"`
+	Queues    []definition `json:"queues"`
+	Bindings  []definition `json:"bindings"`
+	Policies  []definition `json:"policies"`
+}
 
-// Definitions returns the topology in RabbitMQ's import format, for `rabbitmqctl import_definitions`, the management
-// UI or load_definitions. It contains the virtual host and everything in it, but no users: permissions need their
-// names.
-func (t Topology) Definitions(vhost string) ([]byte, error) {
-	type object = map[string]any
-	d := struct {
-		Vhosts    []object `json:"vhosts"`
-		Exchanges []object `json:"exchanges"`
-		Queues    []object `json:"queues"`
-		Bindings  []object `json:"bindings"`
-		Policies  []object `json:"policies"`
-	}{Vhosts: []object{{"name": vhost}}, Policies: []object{}}
+type definition = map[string]any
+
+// Definitions returns the definitions of a virtual host of that name with the topology.
+func (t Topology) Definitions(vhost string) Definitions {
+	d := Definitions{Vhosts: []definition{{"name": vhost}}, Policies: []definition{}}
 	for _, e := range t.Exchanges {
-		d.Exchanges = append(d.Exchanges, object{"name": e.Name, "vhost": vhost, "type": e.Kind, "durable": true, "auto_delete": false,
+		d.Exchanges = append(d.Exchanges, definition{"name": e.Name, "vhost": vhost, "type": e.Kind, "durable": true, "auto_delete": false,
 			"internal": false, "arguments": present(e.Arguments)})
 	}
 	for _, q := range t.Queues {
-		d.Queues = append(d.Queues, object{"name": q.Name, "vhost": vhost, "durable": true, "auto_delete": false, "arguments": present(q.Arguments)})
+		d.Queues = append(d.Queues, definition{"name": q.Name, "vhost": vhost, "durable": true, "auto_delete": false, "arguments": present(q.Arguments)})
 	}
 	for _, b := range t.Bindings {
 		kind := "queue"
 		if b.To != "" {
 			kind = "exchange"
 		}
-		d.Bindings = append(d.Bindings, object{"source": b.Exchange, "vhost": vhost, "destination": b.Destination(), "destination_type": kind,
+		d.Bindings = append(d.Bindings, definition{"source": b.Exchange, "vhost": vhost, "destination": b.Destination(), "destination_type": kind,
 			"routing_key": b.RoutingKey, "arguments": present(b.Arguments())})
 	}
-	return json.MarshalIndent(d, "", "  ")
+	return d
 }
 
 func present(arguments map[string]any) map[string]any {

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"hash/crc32"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,11 @@ func LaneHeader(tenant, aggregate string) string { return strconv.Itoa(LaneValue
 // LaneQueueName is the queue of a lane, which is a number from 0 on: "composerp.stockview.lane.05-of-16".
 func LaneQueueName(worker string, lane, lanes int) string {
 	return fmt.Sprintf("%s%s%02d-of-%02d", QueueName(worker), lanePart, lane, lanes)
+}
+
+// LanePattern is a regular expression of the names of all lanes that a worker can have.
+func LanePattern(worker string) string {
+	return regexp.QuoteMeta(QueueName(worker)+lanePart) + `[0-9]{2}-of-[0-9]{2}`
 }
 
 // IsLane reports whether a queue is a lane.

@@ -33,6 +33,12 @@ const HeaderRelayed = "x-relayed"
 // Prefix begins the name of every exchange and queue of the fleet.
 const Prefix = "composerp."
 
+// RedrivePrefix begins the names of the queues by which a redrive is followed; they end with it.
+const RedrivePrefix = Prefix + "dlq."
+
+// NoRoute is a routing key that no queue is ever bound for: messages that test a permission or a limit have it.
+const NoRoute = Prefix + "none"
+
 // QueueName is the queue of a worker: "composerp.ledger".
 func QueueName(worker string) string { return Prefix + worker }
 

@@ -49,9 +49,15 @@ var lockPartitions = pg.SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
 var hasTable = pg.SQL(`SELECT to_regclass($1) IS NOT NULL`)
 
+// LockPartitions keeps other processes from making partitions until the end of the transaction.
+func LockPartitions(ctx context.Context, tx store.Tx) error {
+	_, err := pg.Exec(ctx, tx, lockPartitions, partitionLock)
+	return err
+}
+
 // LockUnlessExists takes the partition lock and reports whether the table must still be made, by this transaction.
 func LockUnlessExists(ctx context.Context, tx store.Tx, table string) (bool, error) {
-	if _, err := pg.Exec(ctx, tx, lockPartitions, partitionLock); err != nil {
+	if err := LockPartitions(ctx, tx); err != nil {
 		return false, err
 	}
 	var there bool
@@ -64,12 +70,11 @@ func createPartition(ctx context.Context, db *store.DB, name string, i int64) er
 		if missing, err := LockUnlessExists(ctx, tx, name); err != nil || !missing {
 			return err
 		}
-		low, high := i*partitionSize, (i+1)*partitionSize
-		// The check lets ATTACH skip its scan: it repeats the partition's bound.
 		defer failpoint.Hit("partition.made")
-		return pg.ExecText(ctx, tx, fmt.Sprintf(`
-			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));
-			ALTER TABLE event_log ATTACH PARTITION %[1]s FOR VALUES FROM (%[2]d) TO (%[3]d);
-			ALTER TABLE %[1]s DROP CONSTRAINT %[1]s_bound`, name, low, high))
+		_, err := pg.Exec(ctx, tx, makePartition, i*partitionSize, (i+1)*partitionSize)
+		return err
 	})
 }
+
+// makePartition runs as the log's owner, also for another role.
+var makePartition = pg.SQL(`SELECT make_log_partition($1, $2)::text`)

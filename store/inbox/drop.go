@@ -78,7 +78,8 @@ func Drop(ctx context.Context, db *store.DB, age time.Duration) (dropped int, er
 		if _, err := pg.Exec(ctx, tx, noteDropped, g.Generation, g.Epoch, g.Snapshot); err != nil {
 			return err
 		}
-		return pg.ExecText(ctx, tx, fmt.Sprintf(`DROP TABLE inbox_%d`, g.Generation))
+		_, err := pg.Exec(ctx, tx, dropPartition, g.Generation)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("dropping generation %d of the inbox: %w", g.Generation, err)

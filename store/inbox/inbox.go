@@ -217,11 +217,16 @@ func createGeneration(ctx context.Context, db *store.DB, next int) error {
 		if missing, err := eventlog.LockUnlessExists(ctx, tx, name); err != nil || !missing {
 			return err
 		}
-		return pg.ExecText(ctx, tx, fmt.Sprintf(`
-			CREATE TABLE %[1]s (LIKE inbox INCLUDING ALL);
-			ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES IN (%[2]d)`, name, next))
+		_, err := pg.Exec(ctx, tx, makePartition, next)
+		return err
 	})
 }
+
+// makePartition and dropPartition run as the inbox's owner, also for another role.
+var (
+	makePartition = pg.SQL(`SELECT make_inbox_partition($1)::text`)
+	dropPartition = pg.SQL(`SELECT drop_inbox_partition($1)::text`)
+)
 
 // ConsumerByName returns the consumer of a name; ErrNotFound when it never subscribed.
 func ConsumerByName(ctx context.Context, db *store.DB, name string) (ConsumerID, error) {

@@ -17,6 +17,8 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 )
 
 // Vhost makes a virtual host for t and returns the configuration for it. Sessions that the test leaves open end with
@@ -65,6 +67,34 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil, nil) })
 	Restrict(t, config, name, ".*", ".*", ".*")
 	return name
+}
+
+// Roles makes a user for each role of a fleet on the virtual host of config, deleted at the end, and returns the
+// configuration of each.
+func Roles(t testing.TB, config rabbitmq.Config, subs []topology.Subscription) map[roles.Role]rabbitmq.Config {
+	t.Helper()
+	grants, logins, configs := roles.Of(subs), map[roles.Role]roles.Login{}, map[roles.Role]rabbitmq.Config{}
+	vhost := VhostOf(t, config)
+	var names []string
+	for _, g := range grants {
+		login := roles.Login{User: vhost + "-" + string(g.Role), Password: rand.Text()}
+		logins[g.Role], names = login, append(names, login.User)
+		u, err := url.Parse(config.URLs[0])
+		if err != nil {
+			t.Fatalf("the test broker's URL: %v", err)
+		}
+		u.User = url.UserPassword(login.User, login.Password)
+		own := config
+		own.URLs = []string{u.String()}
+		configs[g.Role] = own
+	}
+	t.Cleanup(func() { manage(t, http.MethodPost, "/api/users/bulk-delete", map[string]any{"users": names}, nil) })
+	manage(t, http.MethodPost, "/api/definitions", roles.AccessTo(vhost, grants, logins), nil)
+	for role, own := range configs {
+		own.Fleet = names
+		configs[role] = own
+	}
+	return configs
 }
 
 // PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives

@@ -53,7 +53,7 @@ func (w *walk) track(ctx context.Context) (*tracker, error) {
 			return nil, err
 		}
 	}
-	name := "composerp.dlq." + worker + "." + uuid.NewString()[:8]
+	name := topology.RedrivePrefix + worker + "." + uuid.NewString()[:8]
 	retries, err := w.session.Tap(topology.Retry, []string{topology.QueueName(worker) + ".retry.*"}, name+".retries")
 	if err != nil {
 		return nil, err

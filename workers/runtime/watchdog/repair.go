@@ -166,7 +166,7 @@ func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
 		together[r][m.worker.Name] = m.worker.Queue
 	}
 	for r, queues := range together {
-		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Broker: v.Broker, Queues: queues, After: r.after, Outside: r.outside})
+		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Broker: v.Republishing, Queues: queues, After: r.after, Outside: r.outside})
 		done.reports = append(done.reports, report)
 		if err != nil {
 			done.failed = err
@@ -183,7 +183,7 @@ type republishing struct {
 }
 
 func (v *monitor) reroute(ctx context.Context) (int64, error) {
-	session, err := rabbitmq.Open(ctx, v.Broker)
+	session, err := rabbitmq.Open(ctx, v.Republishing)
 	if err != nil {
 		return 0, err
 	}

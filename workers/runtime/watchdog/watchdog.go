@@ -21,10 +21,12 @@ const LeaseName = "watchdog"
 
 // Watchdog watches a fleet while it leads. DB, Broker and Plan are needed.
 type Watchdog struct {
-	DB         *store.DB // at least three connections
-	Broker     rabbitmq.Config
-	Management *management.Client // nil: fewer problems are seen
-	Plan       Plan
+	DB     *store.DB       // at least three connections
+	Broker rabbitmq.Config // asked, and declared at
+	// Republishing is the broker for what it publishes again; without URLs: Broker.
+	Republishing rabbitmq.Config
+	Management   *management.Client // nil: fewer problems are seen
+	Plan         Plan
 	// Holder names this process in the lease.
 	Holder  string
 	Log     *slog.Logger
@@ -67,6 +69,10 @@ func (w *Watchdog) defaults() {
 		w.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	w.Broker.Name, w.Broker.Log = LeaseName, slog.New(slog.DiscardHandler) // the end of a session is among the problems
+	if len(w.Republishing.URLs) == 0 {
+		w.Republishing = w.Broker
+	}
+	w.Republishing.Name, w.Republishing.Log = w.Broker.Name, w.Broker.Log
 }
 
 // lead observes until the lease is lost.

@@ -1,0 +1,177 @@
+package cli_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
+)
+
+// session is one of the fleet's with the broker.
+type session struct {
+	User       string
+	Properties struct {
+		Name string `json:"connection_name"`
+	} `json:"client_properties"`
+}
+
+// part is the part of the fleet that a session belongs to: "ledger".
+func (s session) part() string {
+	part, _, _ := strings.Cut(strings.TrimPrefix(s.Properties.Name, "composerp/"), "@")
+	return part
+}
+
+func sessionsOf(t *testing.T, managementURL string) (found []session) {
+	t.Helper()
+	answer, err := http.Get(managementURL + "/api/connections?columns=user,client_properties.connection_name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// wantRoles checks that every session of a fleet is of a user of its own part.
+func wantRoles(t *testing.T, databaseURL, managementURL string) {
+	t.Helper()
+	var sessions []session
+	localtest.Eventually(t, storetest.Timeout, "the management API shows all parts", func() bool {
+		sessions = sessionsOf(t, managementURL)
+		for _, part := range append(workers.Names(), "relay", "watchdog") {
+			if !slices.ContainsFunc(sessions, func(s session) bool { return s.part() == part }) {
+				return false
+			}
+		}
+		return true
+	})
+	for _, s := range sessions {
+		want := "composerp-worker-" + s.part()
+		switch s.part() {
+		case "relay":
+			want = "composerp-relay"
+		case "watchdog", "health", "scaler", "topology":
+			want = "composerp-topology"
+		}
+		if s.User != want {
+			t.Errorf("the session %s is of the user %s, want %s", s.Properties.Name, s.User, want)
+		}
+	}
+	db, err := sql.Open("postgres", databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var roles string
+	if err := db.QueryRowContext(t.Context(), `SELECT string_agg(DISTINCT usename, ' ' ORDER BY usename) FROM pg_stat_activity
+		WHERE application_name LIKE 'composerp/%' AND usename IS NOT NULL`).Scan(&roles); err != nil || roles != "composerp_relay composerp_worker" {
+		t.Errorf("the fleet's sessions with the database are of %q: %v", roles, err)
+	}
+}
+
+// The way of docs/howto/own-servers.md: from servers with one user to a fleet whose parts have users of their own.
+func TestAUserForEachPartOnOwnServers(t *testing.T) {
+	t.Parallel()
+	servers, err := local.Start(t.Context(), local.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = servers.Discard(context.Background()) })
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
+	file := filepath.Join(h.dir, "fleet.secrets")
+	create := []string{"secrets", "create", "--database-url", servers.DatabaseURL, "--amqp-url", servers.AMQPURL, "--management-url", servers.ManagementURL, file}
+	h.ok(create...)
+	if r := h.run(create...); r.code != 78 || !strings.Contains(r.errors, "it exists") {
+		t.Errorf("a second time: exit %d, %s", r.code, r.errors)
+	}
+	var definitions any
+	if err := json.Unmarshal([]byte(h.ok("topology", "export", "--with-users", "--secrets", file).out), &definitions); err != nil {
+		t.Fatal(err)
+	}
+	api, err := management.New(servers.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Import(t.Context(), definitions); err != nil {
+		t.Fatal(err)
+	}
+	super, err := servers.Superuser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer super.Close()
+	if _, err := super.ExecContext(t.Context(), h.ok("db", "roles", "--secrets", file).out); err != nil {
+		t.Fatal(err)
+	}
+	h.env = append(h.env, "COMPOSERP_SECRETS="+file)
+	h.ok("migrate", "up")
+	f := h.up()
+	wantRoles(t, servers.DatabaseURL, servers.ManagementURL)
+	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`)
+	h.ok("lanes", "set", "stockview", "2") // the leader declares and binds
+	h.ok("tenant", "set", "--approval-limit", "1000")
+	if r := h.ok("audit"); !strings.Contains(r.out, "PROVEN") {
+		t.Errorf("the audit says %s", r.out)
+	}
+	h.ok("doctor")
+	h.ok("topology", "apply")
+
+	// A process has what its own file has, and no more.
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := slices.DeleteFunc(strings.Split(string(raw), "\n"), func(line string) bool {
+		return !strings.HasPrefix(line, "AMQP_URL_WORKER_LEDGER=") && !strings.HasPrefix(line, "DATABASE_URL_WORKER=")
+	})
+	part := filepath.Join(h.dir, "ledger.secrets")
+	if err := os.WriteFile(part, []byte(strings.Join(own, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{"worker run alert": "AMQP_URL_WORKER_ALERT", "relay": "DATABASE_URL_RELAY", "stock": "DATABASE_URL_OPERATOR"} {
+		if r := runIn(t, h.dir, append(cleanEnv(), "COMPOSERP_SECRETS="+part, "COMPOSERP_DIR=none"), strings.Fields(args)...); r.code != 78 || !strings.Contains(r.errors, want) {
+			t.Errorf("%s with the ledger's secrets: exit %d, %s", args, r.code, r.errors)
+		}
+	}
+	if err := os.Chmod(part, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.run("stock", "--dir", "none"); r.code != 0 {
+		t.Errorf("stock: exit %d, %s", r.code, r.errors)
+	}
+	if r := runIn(t, h.dir, append(cleanEnv(), "COMPOSERP_SECRETS="+part), "stock"); r.code != 78 || !strings.Contains(r.errors, "chmod 600") {
+		t.Errorf("with secrets that all may read: exit %d, %s", r.code, r.errors)
+	}
+	h.ok("down")
+	if err := <-f.ended; err != nil {
+		t.Errorf("up: %v\n%s", err, f.log)
+	}
+	f.ended <- nil
+	if strings.Contains(f.log.String(), "refused") || strings.Contains(f.log.String(), "denied") {
+		t.Errorf("a part of the fleet was refused something:\n%s", f.log)
+	}
+}
+
+// wantOwnRoles is wantRoles for a fleet with private servers, in the environment's own directory.
+func (h *environment) wantOwnRoles() {
+	h.Helper()
+	state, err := settings.Find(filepath.Join(h.dir, ".composerp"))
+	if err != nil || state == nil {
+		h.Fatalf("finding the fleet: %v", err)
+	}
+	wantRoles(h.T, state.Database, state.Management)
+}
