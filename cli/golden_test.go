@@ -39,8 +39,14 @@ func goldens(h *environment) []goldenLine {
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
-		{command: "events trace", args: []string{"S2"}, mask: []string{"seq"}},
-		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq"}, noTable: true},
+		{command: "events trace", args: []string{"S2"}, mask: []string{"seq", "loggedAt"}},
+		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq", "loggedAt"}, noTable: true},
+		{command: "events late", before: func() {
+			storetest.Exec(h, h.database, `DELETE FROM delivery_delay`)
+			storetest.Exec(h, h.database, `INSERT INTO delivery_delay (consumer, handled_at, event_ids, stages) VALUES
+				('ledger', '2026-02-09T12:00:04Z', ARRAY['0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22'::uuid], '{1500,2400000,900,80000,0,0,0,0,0,0}')`)
+		}},
+		{command: "events explain-delay", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"loggedAt"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},

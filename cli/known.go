@@ -33,6 +33,7 @@ var (
 	suppliers     = knownNames{"supplier list", "", "supplierId", "name", ""}
 	nodes         = knownNames{"worker list --nodes", "", "node", "state", "lost"}
 	tenants       = knownNames{"tenant list", "", "tenantId", "", ""}
+	lateEvents    = knownNames{"events late --limit 200", "", "eventId", "widest", ""}
 )
 
 // completionTimeout is how long a person who presses TAB waits for names.
@@ -132,6 +133,8 @@ func namesOfArgument(here place, word string) (names knownNames, known bool) {
 		return pendingOrders, true
 	case "ID":
 		return letters, true
+	case "EVENT-ID":
+		return lateEvents, true
 	case "CLASS":
 		return classes, true
 	case "NODE":

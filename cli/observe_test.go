@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/deploy/monitoring"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // Every panel of every dashboard has data of a fleet with work, by a Prometheus that `up --observe` has started.
@@ -34,9 +35,15 @@ func TestEveryPanelHasData(t *testing.T) {
 	if page := prometheus.get(found[2]); !strings.Contains(page, "<title>Composerp</title>") || !strings.Contains(page, "composerp_worker_slots") {
 		t.Errorf("the console page is\n%s", page)
 	}
-	// What some panels are about has to be there: a pool that the fleet scales, and lanes.
+	// What some panels are about has to be there: a pool that the fleet scales, lanes, and dead letters.
 	h.ok("autoscale", "set", "ledger", "--min", "1", "--max", "2")
 	h.ok("lanes", "set", "stockview", "4")
+	database := regexp.MustCompile(`database +postgres://(\S+) +user (\S+), password (\S+)`).FindStringSubmatch(f.log.String())
+	if database == nil {
+		t.Fatalf("up names no database: %s", f.log)
+	}
+	storetest.Exec(t, fmt.Sprintf("postgres://%s:%s@%s", database[2], database[3], database[1]),
+		`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at) VALUES (gen_random_uuid(), 'ledger', 'm', '', '', 'no', 4, '{}', '', now())`)
 	stop := work(t, h)
 	missing := map[string]string{}
 	for _, d := range monitoring.Dashboards {

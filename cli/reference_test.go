@@ -22,6 +22,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
@@ -470,6 +471,7 @@ func metricsReference(t *testing.T) string {
 	worker.NewMetrics(&c)
 	worker.RegisterFailures(&c, nil)
 	relay.NewMetrics(&c)
+	publishing.NewMetrics(&c)
 	scaler.NewMetrics(&c)
 	relay.RegisterLag(&c, nil)
 	audit.RegisterUnproven(&c, nil)

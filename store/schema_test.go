@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	_ "github.com/composerp/composerp/store/audit"
+	_ "github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/eventlog"
 	_ "github.com/composerp/composerp/store/failures"
 	_ "github.com/composerp/composerp/store/findings"

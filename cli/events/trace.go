@@ -40,6 +40,7 @@ func Command() *cli.Command {
 				Name: "show", Usage: "show an event as it was published, and where its deliveries are", ArgsUsage: "EVENT-ID",
 				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("events", 1, eventAsked, showEvent),
 			},
+			lateCommand(), explainDelayCommand(),
 		},
 	}
 }
@@ -57,7 +58,7 @@ func traceAsked(cctx *cli.Context) (q trace.Query, err error) {
 
 func eventAsked(cctx *cli.Context) (id uuid.UUID, err error) {
 	if cctx.NArg() != 1 {
-		return id, exit.Usage("name one event: composerp events show EVENT-ID")
+		return id, exit.Usage("name one event: composerp events %s EVENT-ID", cctx.Command.Name)
 	}
 	if id, err = uuid.Parse(cctx.Args().First()); err != nil {
 		return id, exit.Usage("%q is no event's id; `composerp events trace` finds events by what they tell of", cctx.Args().First())
@@ -224,6 +225,9 @@ func describeEvent(w io.Writer, e *trace.Event) {
 	terminal.Row(w, "tenant", e.Tenant)
 	terminal.Row(w, "business time", terminal.Moment(e.OccurredAt))
 	terminal.Row(w, "place in the log", fmt.Sprint(e.Seq))
+	if e.LoggedAt != nil {
+		terminal.Row(w, "logged", terminal.Moment(*e.LoggedAt))
+	}
 	published := "by the relay"
 	if e.Publisher == trace.External {
 		published = "over AMQP, before it was logged"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/roles"
@@ -30,14 +31,15 @@ import (
 // fleet is the part of Composerp that runs in this process: ticker, relay
 // and workers, each optional.
 type fleet struct {
-	at      settings.Endpoints
-	relay   bool // the ticker and the watchdog go with it
-	workers []worker.Worker
-	slots   map[string]int
-	node    settings.Node
-	version string
-	metrics net.Listener
-	log     *slog.Logger
+	at         settings.Endpoints
+	relay      bool // the ticker and the watchdog go with it
+	workers    []worker.Worker
+	slots      map[string]int
+	node       settings.Node
+	version    string
+	metrics    net.Listener
+	log        *slog.Logger
+	publishing *publishing.Metrics
 	// ready is called once, when everything consumes.
 	ready func()
 }
@@ -51,6 +53,7 @@ const (
 // an error occurs that waiting cannot resolve.
 func (f *fleet) run(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
+	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
 	g, ctx := errgroup.WithContext(ctx)
@@ -120,8 +123,15 @@ func (f *fleet) pool(ctx context.Context, registry prometheus.Registerer, role g
 	return db, nil
 }
 
+// publishingAs is the broker for a part of the fleet whose publishers are of a kind.
+func (f *fleet) publishingAs(r roles.Role, kind string) (rabbitmq.Config, error) {
+	broker, err := f.broker(r)
+	broker.Publishing = f.publishing.Of(kind)
+	return broker, err
+}
+
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
-	broker, err := f.broker(roles.Relay)
+	broker, err := f.publishingAs(roles.Relay, publishing.Relay)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +179,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	}
 	brokers := make([]rabbitmq.Config, len(f.workers))
 	for i, w := range f.workers {
-		if brokers[i], err = f.broker(roles.Worker(w.Name())); err != nil {
+		if brokers[i], err = f.publishingAs(roles.Worker(w.Name()), publishing.Worker); err != nil {
 			return err
 		}
 	}

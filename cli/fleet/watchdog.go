@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/roles"
@@ -37,7 +38,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	if err != nil {
 		return err
 	}
-	republishing, err := f.broker(roles.Relay)
+	republishing, err := f.publishingAs(roles.Relay, publishing.Watchdog)
 	if err != nil {
 		return err
 	}

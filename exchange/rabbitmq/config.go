@@ -10,6 +10,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/publishing"
 )
 
 // Config says where the broker is and which timeouts apply. Apart from URLs, its zero value works.
@@ -31,6 +33,9 @@ type Config struct {
 	Backoff        time.Duration // 100 ms before the second session, doubled each time, with jitter
 	MaxBackoff     time.Duration // 5 s; with jitter a session begins at most 7.5 s after the broker is back
 	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
+
+	// Publishing counts what publishers do; nil: nothing is counted.
+	Publishing *publishing.Kind
 
 	Log *slog.Logger
 	// Now is the wall clock for the times in a failed message's headers; nil: time.Now. Nothing is decided by it.

@@ -2,6 +2,8 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -10,10 +12,27 @@ import (
 type Confirmation struct {
 	publisher *Publisher
 	message   Message // without headers and body once written
+	written   time.Time
 	deferred  *amqp.DeferredConfirmation
 
 	done chan struct{} // closed when err is the outcome
 	err  error
+}
+
+// settled sets the outcome, which Wait returns.
+func (c *Confirmation) settled(outcome error) {
+	c.err = outcome
+	switch counts := c.publisher.session.config.Publishing; {
+	case outcome == nil:
+		counts.Confirmed(c.written)
+	case errors.Is(outcome, ErrUnroutable):
+		counts.Returned()
+	case errors.Is(outcome, ErrNacked):
+		counts.Nacked()
+	default:
+		counts.Lost()
+	}
+	close(c.done)
 }
 
 // Wait returns nil when the message is confirmed and routed: every queue it belongs to has it. ErrUnroutable means

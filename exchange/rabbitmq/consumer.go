@@ -130,6 +130,7 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 		Queue:         c.queue,
 		Redelivered:   d.Redelivered,
 		DeliveryCount: deliveryCount(d),
+		Arrived:       time.Now(),
 		tag:           d.DeliveryTag,
 		consumer:      c,
 	}

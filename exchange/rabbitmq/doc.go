@@ -28,6 +28,10 @@
 // When the broker does not answer for the oldest message in flight within ConfirmTimeout, the session ends. It never
 // answers for a message on its way to a quorum queue that is being deleted.
 //
+// Messages that wait behind one another leave in one write, and nothing waits for more to come: what is gathered is
+// written before the publisher waits for anything. A session that ends meanwhile loses what it would lose in the
+// socket's buffer, and the confirms tell.
+//
 // During a memory or disk alarm the broker stops reading from the publishing connection. Publish then waits, with its
 // context; consumers are on the other connection and go on.
 //

@@ -9,6 +9,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -82,7 +83,7 @@ func carriedHeaders(headers map[string]any) map[string]any {
 var ours = []string{
 	HeaderLogSeq, topology.HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
 	HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
-	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf, HeaderUserID,
+	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf, HeaderUserID, delay.Header,
 }
 
 // headerSize is about the size of a header on the wire.

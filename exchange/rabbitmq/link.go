@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,9 @@ import (
 type link struct {
 	*amqp.Connection
 	socket *watchedConn
-	url    string // without its password
-	user   string // by which the broker knows this client; "" when that is not known
+	writes *gatheringConn // what the library writes, before encryption
+	url    string         // without its password
+	user   string         // by which the broker knows this client; "" when that is not known
 	fleet  []string
 }
 
@@ -44,6 +46,62 @@ func (a *watchedConn) Read(b []byte) (int, error) {
 		}
 	}
 	return a.Conn.Read(b)
+}
+
+// gatheringConn writes in one piece what is written while it is held. The library writes each message by a system call
+// of its own, which costs both sides more than the message does.
+//
+// While it is held for long, what gathers is written in pieces of gatherSize. An error of such a write is returned by
+// the next one, as with a socket, whose errors come late too.
+type gatheringConn struct {
+	net.Conn
+	mu       sync.Mutex
+	holders  int
+	gathered []byte
+	failed   error
+}
+
+const gatherSize = 32 << 10
+
+func (g *gatheringConn) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holders++
+}
+
+// release writes what has gathered unless another holds it still.
+func (g *gatheringConn) release() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holders--; g.holders > 0 {
+		return nil
+	}
+	return g.flush()
+}
+
+// Write implements net.Conn.
+func (g *gatheringConn) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.failed != nil:
+		return 0, g.failed
+	case g.holders == 0:
+		return g.Conn.Write(b)
+	}
+	g.gathered = append(g.gathered, b...)
+	if len(g.gathered) < gatherSize {
+		return len(b), nil
+	}
+	return len(b), g.flush()
+}
+
+func (g *gatheringConn) flush() error {
+	if g.failed == nil && len(g.gathered) > 0 {
+		_, g.failed = g.Conn.Write(g.gathered)
+		g.gathered = g.gathered[:0]
+	}
+	return g.failed
 }
 
 // product is what the management UI shows as the client of a connection.
@@ -108,10 +166,12 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 				return nil, err
 			}
 			if encrypted == nil {
-				return newFramedConn(l.socket), nil
+				l.writes = &gatheringConn{Conn: l.socket}
+				return newFramedConn(l.writes), nil
 			}
 			secure := tls.Client(l.socket, encrypted)
-			return newFramedConn(secure), secure.HandshakeContext(ctx)
+			l.writes = &gatheringConn{Conn: secure}
+			return newFramedConn(l.writes), secure.HandshakeContext(ctx)
 		},
 	})
 	interrupted := stop != nil && !stop()

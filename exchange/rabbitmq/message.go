@@ -26,6 +26,8 @@ type Delivery struct {
 	Queue         string
 	Redelivered   bool
 	DeliveryCount int64 // how often the broker has delivered it before, by x-delivery-count
+	// Arrived is when it came to this process, by its clock.
+	Arrived time.Time
 
 	tag      uint64
 	consumer *Consumer

@@ -133,18 +133,33 @@ func (p *Publisher) write() {
 				case <-p.closing:
 				}
 			}
-			if err := p.writeOne(c); err != nil {
+			if err := p.writeAll(c); err != nil {
 				if !errors.Is(err, amqp.ErrClosed) { // the closing side reports the cause
 					p.session.lose(err)
 				}
 				return
 			}
-			p.inFlight <- c // never blocks: the window bounds it
 		case <-p.session.done:
 			return
 		case <-p.closing:
 			return
 		}
+	}
+}
+
+// writeAll sends a message, and those that are queued behind it, in as few pieces as they fit in.
+func (p *Publisher) writeAll(c *Confirmation) error {
+	writes := p.session.publishing.writes
+	writes.hold()
+	for {
+		if err := p.writeOne(c); err != nil {
+			return errors.Join(err, writes.release())
+		}
+		p.inFlight <- c // never blocks: the window bounds it
+		if p.session.blocked.Load() != nil || len(p.queued) == 0 {
+			return writes.release()
+		}
+		c = <-p.queued // nothing else takes from it
 	}
 }
 
@@ -165,6 +180,7 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 	if m.OwnUser {
 		properties.UserId = p.session.publishing.user
 	}
+	c.written = time.Now()
 	c.deferred, err = p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, properties)
 	c.message.Body, c.message.Headers = nil, nil // the caller may keep the confirmation for long
 	return err
@@ -174,14 +190,15 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 func (p *Publisher) settle() {
 	step := time.NewTicker(p.session.config.ConfirmTimeout / confirmTimeoutSteps)
 	defer step.Stop()
+	ended := p.session.config.Publishing.Opened(p.state)
+	defer func() { ended(p.InFlight()) }()
 	for {
 		select {
 		case c := <-p.inFlight:
 			if !p.awaitConfirm(c, step.C) {
 				return
 			}
-			c.err = p.outcome(c)
-			close(c.done)
+			c.settled(p.outcome(c))
 			<-p.window
 		case <-p.session.done:
 			return
@@ -285,6 +302,10 @@ func (p *Publisher) lost() error {
 
 // InFlight is how many messages are accepted and not yet confirmed.
 func (p *Publisher) InFlight() int { return len(p.window) }
+
+func (p *Publisher) state() (inFlight int, blocked bool) {
+	return p.InFlight(), p.session.blocked.Load() != nil
+}
 
 // Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations first.
 func (p *Publisher) Close() error {

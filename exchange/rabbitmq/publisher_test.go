@@ -144,6 +144,7 @@ func TestAFullQueueRefusesItsMessage(t *testing.T) {
 	_, err := channel.QueueDeclare("small", true, false, false, false, amqp.Table{
 		"x-queue-type": "quorum", "x-max-length": int64(1), "x-overflow": "reject-publish"})
 	must(t, err)
+	counts := counted(t, &config)
 	p := publisher(t, open(t, config), 1)
 	m := sale(1)
 	m.Exchange, m.RoutingKey = "", "small"
@@ -154,6 +155,7 @@ func TestAFullQueueRefusesItsMessage(t *testing.T) {
 		}
 		return err != nil
 	})
+	counts.want("nacked", 1)
 }
 
 func TestAMissingExchangeEndsTheSessionAndIsNamed(t *testing.T) {

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"time"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -26,6 +27,10 @@ const (
 func RedriveMessage(d Delivery, worker string) Message {
 	m := again(d, topology.Retry, topology.QueueName(worker))
 	clearFailure(m.Headers, d.Failure())
+	if times, known := delay.Parse(m.Headers[delay.Header]); known {
+		times.Until(delay.DeadLetter, time.Now())
+		m.Headers[delay.Header] = times.String()
+	}
 	return m
 }
 

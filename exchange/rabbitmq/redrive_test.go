@@ -3,9 +3,11 @@ package rabbitmq_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -29,6 +31,8 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
 	}
 	dead.Headers[rabbitmq.HeaderQuarantine] = "class"
+	buried := delay.Since(time.Now().Add(-time.Hour))
+	dead.Headers[delay.Header] = buried.String()
 	m := rabbitmq.RedriveMessage(dead, ledger)
 	again := rabbitmq.Delivery{Message: m}
 	if m.Exchange != topology.Retry || m.RoutingKey != ledgerQueue || m.ID != d.ID || m.Type != d.Type || string(m.Body) != string(d.Body) {
@@ -44,6 +48,9 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	if times != 1 || at.IsZero() || m.Headers[rabbitmq.HeaderDiedOf] != "no cup is left" || !f.FirstFailedAt.Equal(dead.Failure().FirstFailedAt) ||
 		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-external"] != "kept" {
 		t.Errorf("its history is %v", m.Headers)
+	}
+	if spent, _ := delay.Parse(m.Headers[delay.Header]); spent.In(delay.DeadLetter) < time.Hour || spent.Total() != spent.In(delay.DeadLetter) {
+		t.Errorf("want an hour among the dead letters, got %s", spent)
 	}
 	if dead.Headers[rabbitmq.HeaderAttempt] == nil {
 		t.Error("the dead letter's own headers were changed")

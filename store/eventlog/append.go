@@ -24,6 +24,9 @@ type Entry struct {
 	// Tenant and Aggregate are known of events that ReadPage has read.
 	Tenant    string `db:"tenant_id"`
 	Aggregate string `db:"aggregate_id"`
+	// LoggedAt is when the statement that appended the event began; zero for an event of the version before. Known of
+	// events that ReadPage has read.
+	LoggedAt time.Time `db:"-"`
 }
 
 // columns are events as one array a column, for unnest.

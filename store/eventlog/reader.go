@@ -112,9 +112,13 @@ SELECT least(
     (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
 FROM tick p WHERE p.id = $1`
 
+// In microseconds, as exactly as the database knows it.
+const loggedAt = `(date_part('epoch', e.logged_at) * 1000000)::bigint`
+
 // It reads the interval between the ticks $1 and $2, or one that begins at $1 where $2 is $1 too, past the position $3.
 // Each row has the interval's end, whether both its ticks are there, and whether the end is the newest tick; an empty
-// interval has one row without an event. The time is in seconds, as messages have it: a timestamp costs more.
+// interval has one row without an event. Times are in seconds, as messages have them, and in microseconds: a timestamp
+// costs more.
 var readPage = pg.SQL(`
 WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELSE (` + nextTick + `) END AS id),
      p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
@@ -130,9 +134,10 @@ WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELS
            AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
 SELECT upto.id AS upto, EXISTS (SELECT FROM p) AND (upto.id = $1 OR EXISTS (SELECT FROM c)) AS known,
-       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.body
+       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body
 FROM upto LEFT JOIN (
-    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
+    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
+            ` + loggedAt + ` AS logged_at, e.body
      FROM event_log e
      WHERE e.publish
        AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
@@ -140,9 +145,10 @@ FROM upto LEFT JOIN (
        AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
      ORDER BY e.seq LIMIT $4)
     UNION ALL
-    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.body
+    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body
      FROM late CROSS JOIN LATERAL (
-         SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at, e.body
+         SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
+            ` + loggedAt + ` AS logged_at, e.body
          FROM event_log e
          WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
          ORDER BY e.seq LIMIT $4) e
@@ -157,17 +163,20 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 	var known, newest bool
 	doing := fmt.Sprintf("reading the log from tick %d", at.Tick)
 	err := pg.Each(ctx, db, doing, readPage, func(row *sql.Rows) error {
-		var upto, seq, occurred sql.NullInt64
+		var upto, seq, occurred, logged sql.NullInt64
 		var isNewest sql.NullBool
 		var typ, tenant, aggregate sql.NullString
 		var e Entry
-		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &tenant, &aggregate, &occurred, &e.Body); err != nil {
+		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &tenant, &aggregate, &occurred, &logged, &e.Body); err != nil {
 			return err
 		}
 		page.Next.Upto, newest = upto.Int64, isNewest.Bool
 		if seq.Valid {
 			e.Seq, e.Type, e.OccurredAt = seq.Int64, event.Type(typ.String), time.Unix(occurred.Int64, 0)
 			e.Tenant, e.Aggregate = tenant.String, aggregate.String
+			if logged.Valid {
+				e.LoggedAt = time.UnixMicro(logged.Int64)
+			}
 			page.Events = append(page.Events, e)
 		}
 		return nil

@@ -67,6 +67,21 @@ func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]Co
 	return pg.List[ConsumerLetters](ctx, db, "counting dead letters", lettersByConsumer, of.arguments()...)
 }
 
+var oldestLetters = pg.SQL(`SELECT consumer, min(died_at) FROM dead_letter WHERE lies GROUP BY consumer`)
+
+// OldestLetters is when the oldest pending dead letter of each consumer died that has one.
+func OldestLetters(ctx context.Context, db *store.DB) (map[string]time.Time, error) {
+	oldest := map[string]time.Time{}
+	err := pg.Each(ctx, db, "reading the oldest dead letters", oldestLetters, func(row *sql.Rows) error {
+		var consumer string
+		var at time.Time
+		err := row.Scan(&consumer, &at)
+		oldest[consumer] = at
+		return err
+	})
+	return oldest, err
+}
+
 // LetterGroup is dead letters of one consumer, event type and error fingerprint.
 type LetterGroup struct {
 	Consumer    string    `db:"consumer"`

@@ -57,11 +57,11 @@ type Movement struct {
 // Keys arrive in locking order. Movements are counted once, not once a row. A virtual location has no rule. The row's
 // place is the one of the version that is locked: nothing moves it before this transaction does.
 var lockPositionsSQL = pg.SQL(`
-SELECT k.ord, p.ctid, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold, p.counted_at,
-       (SELECT count(*) FROM movement WHERE event_id = ANY ($4::uuid[])) AS moved
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
-JOIN position p USING (tenant_id, item_id, location_id)
-LEFT JOIN replenishment_rule r ON r.tenant_id = k.tenant_id AND r.item_id = k.item_id AND r.location_id = k.location_id AND left(k.location_id, 1) <> '@'
+SELECT k.ord, p.ctid, p.id, p.on_hand, p.reserved, p.sequence, p.armed, CASE WHEN left(k.location_id, 1) <> '@' THEN (
+           SELECT r.low_stock_threshold FROM replenishment_rule r
+           WHERE r.tenant_id = k.tenant_id AND r.item_id = k.item_id AND r.location_id = k.location_id) END,
+       p.counted_at, (SELECT count(*) FROM movement WHERE event_id = ANY ($5::uuid[])) AS moved
+FROM ` + masterdata.RowsSQL("position") + `
 ORDER BY k.ord
 FOR NO KEY UPDATE OF p`)
 
@@ -89,10 +89,11 @@ func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []ma
 	positions, err := masterdata.PositionRows[Position]{
 		Known: &pg.PoolState[known](pg.DBOf(tx)).KnownPositions, What: "%d positions", Missing: missingPositions,
 		Create: func(missing []masterdata.PositionKey) error { return createPositions(ctx, tx, missing, names) },
-		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*Position, err error) {
-			found, movements, err = lockKnown(ctx, tx, events, keys)
+		Lock: func(keys []masterdata.PositionKey, columns pg.Columns) (found map[masterdata.PositionKey]*Position, err error) {
+			found, movements, err = lockKnown(ctx, tx, events, keys, columns)
 			return found, err
 		},
+		ID: func(p *Position) int64 { return p.ID },
 	}.LockAll(ctx, tx, keys)
 	if err != nil || movements == 0 {
 		return positions, nil, err
@@ -101,7 +102,7 @@ func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []ma
 	return positions, moved, err
 }
 
-func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
+func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, columns pg.Columns) (map[masterdata.PositionKey]*Position, int, error) {
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
 	err := pg.Each(ctx, tx, fmt.Sprintf("locking %d positions", len(keys)), lockPositionsSQL, func(row *sql.Rows) error {
@@ -112,7 +113,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		p.PositionKey = keys[ord-1]
 		found = append(found, p)
 		return nil
-	}, append(masterdata.KeyColumns(keys), pg.UUIDs(events))...)
+	}, append(columns, pg.UUIDs(events))...)
 	if err != nil {
 		return nil, 0, err
 	}

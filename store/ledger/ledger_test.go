@@ -71,6 +71,39 @@ func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 	}
 }
 
+// A process remembers the ids of rows. After a restore they may be other positions', or none's.
+func TestPositionsWhoseIDsHaveChanged(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	a, b, c := storetest.PositionKey("a", "S"), storetest.PositionKey("b", "S"), storetest.PositionKey("c", "S")
+	tx := p.OpenTx()
+	lock(p, tx, a, b, c)
+	storetest.Must(t, tx.Commit())
+	ids := func() map[masterdata.PositionKey]int64 {
+		tx := p.OpenTx()
+		defer tx.Rollback()
+		found := map[masterdata.PositionKey]int64{}
+		for k, position := range lock(p, tx, a, b, c) {
+			if position.PositionKey != k {
+				t.Errorf("%v was found for %v", position.PositionKey, k)
+			}
+			found[k] = position.ID
+		}
+		return found
+	}
+	before := ids()
+	storetest.Exec(t, p.URL, `DELETE FROM position WHERE item_id = 'c'`)
+	for _, moved := range [][2]string{{"a", "c"}, {"b", "a"}, {"c", "b"}} {
+		storetest.Exec(t, p.URL, fmt.Sprintf(`UPDATE position SET item_id = '%s' WHERE item_id = '%s'`, moved[1], moved[0]))
+	}
+	for range 2 {
+		after := ids()
+		if after[a] != before[b] || after[b] != before[a] || after[c] == 0 || after[c] == before[c] {
+			t.Errorf("the ids are %v, before they were %v", after, before)
+		}
+	}
+}
+
 // move posts n of the item from one location to another as one event, as the ledger does.
 func move(ctx context.Context, tx store.Tx, id uuid.UUID, item, from, to string, n event.Decimal) error {
 	keys := []masterdata.PositionKey{storetest.PositionKey(item, from), storetest.PositionKey(item, to)}

@@ -55,14 +55,13 @@ const defaultExpiryWarning = 30
 // One round trip returns both kinds of rows: balances, and the days of their locations (shelf NULL).
 var lockBalances = pg.SQL(`
 SELECT s.ord, s.place, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
-    SELECT k.ord, b.ctid AS place, b.id, b.shortfall, b.lots, b.first_heard
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
-    JOIN lot_balance b USING (tenant_id, item_id, location_id)
+    SELECT k.ord, p.ctid AS place, p.id, p.shortfall, p.lots, p.first_heard
+    FROM ` + masterdata.RowsSQL("lot_balance") + `
     ORDER BY k.ord
-    FOR NO KEY UPDATE OF b) s
+    FOR NO KEY UPDATE OF p) s
 UNION ALL
 SELECT k.ord, NULL, NULL, NULL, NULL, NULL, coalesce(d.day::text, ''), s.expiry_warning_days
-FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+FROM unnest($5::text[], $6::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 LEFT JOIN lot_day d USING (tenant_id, location_id)
 LEFT JOIN tenant_setting s USING (tenant_id)`)
 
@@ -90,10 +89,11 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		Create: func(missing []masterdata.PositionKey) error {
 			return pg.Write(ctx, tx, fmt.Sprintf("making the lot balances of %d positions", len(missing)), createBalances, masterdata.KeyColumns(missing)...)
 		},
-		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*LotBalance, err error) {
-			found, days, err = lockBalanceRows(ctx, tx, keys)
+		Lock: func(keys []masterdata.PositionKey, columns pg.Columns) (found map[masterdata.PositionKey]*LotBalance, err error) {
+			found, days, err = lockBalanceRows(ctx, tx, keys, columns)
 			return found, err
 		},
+		ID: func(b *LotBalance) int64 { return b.ID },
 	}.LockAll(ctx, tx, keys)
 	if err != nil {
 		return nil, nil, err
@@ -101,7 +101,7 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 	return balances, days, readLots(ctx, tx, balances)
 }
 
-func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
+func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, columns pg.Columns) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
 	places := masterdata.LocationsOf(keys)
 	rows := make([]LotBalance, 0, len(keys))
 	days := make(map[masterdata.LocationKey]LotDay, len(places))
@@ -125,7 +125,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 			row: place.String, lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
 		})
 		return nil
-	}, slices.Concat(masterdata.KeyColumns(keys), masterdata.LocationColumns(places))...)
+	}, slices.Concat(columns, masterdata.LocationColumns(places))...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// KnownPositions remembers, by hash, which positions this process has locked and found committed: they exist for every
-// transaction. A false hit, by collision or after a restore, costs at most a resolved deadlock: PositionRows checks
-// what it really locked.
+// KnownPositions remembers, by a hash of the position, the ids of rows that this process has locked and found
+// committed: they exist for every transaction, and are found by their ids faster than by their keys. An id may be
+// wrong, by collision or after a restore: PositionRows checks what it really locked.
 type KnownPositions struct {
-	mu     sync.RWMutex
-	hashes map[uint64]struct{}
+	mu  sync.RWMutex
+	ids map[uint64]int64
 }
 
 // maxKnownPositions bounds the memory to a few megabytes; beyond it everything is forgotten.
@@ -18,29 +18,28 @@ const maxKnownPositions = 200_000
 
 var seenSeed = maphash.MakeSeed()
 
-// Unknown returns the keys that have not been seen.
-func (s *KnownPositions) Unknown(keys []PositionKey) (unknown []PositionKey) {
+// IDs returns the rows' ids, 0 where a position has not been seen.
+func (s *KnownPositions) IDs(keys []PositionKey) []int64 {
+	ids := make([]int64, len(keys))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, k := range keys {
-		if _, known := s.hashes[maphash.Comparable(seenSeed, k)]; !known {
-			unknown = append(unknown, k)
-		}
+	for i, k := range keys {
+		ids[i] = s.ids[maphash.Comparable(seenSeed, k)]
 	}
-	return unknown
+	return ids
 }
 
-// Add remembers positions that are committed.
-func (s *KnownPositions) Add(keys []PositionKey) {
-	if len(s.Unknown(keys)) == 0 {
+// Add remembers rows that are committed.
+func (s *KnownPositions) Add(rows map[PositionKey]int64) {
+	if len(rows) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hashes == nil || len(s.hashes)+len(keys) > maxKnownPositions {
-		s.hashes = map[uint64]struct{}{}
+	if s.ids == nil || len(s.ids)+len(rows) > maxKnownPositions {
+		s.ids = map[uint64]int64{}
 	}
-	for _, k := range keys {
-		s.hashes[maphash.Comparable(seenSeed, k)] = struct{}{}
+	for k, id := range rows {
+		s.ids[maphash.Comparable(seenSeed, k)] = id
 	}
 }

@@ -3,7 +3,6 @@ package masterdata
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/composerp/composerp/store"
@@ -22,19 +21,41 @@ type PositionRows[R any] struct {
 	Missing pg.Statement
 	// Create makes rows, given in key order; one that exists by now stays.
 	Create func(keys []PositionKey) error
-	// Lock locks the rows that exist, in key order.
-	Lock func(keys []PositionKey) (map[PositionKey]*R, error)
+	// Lock locks the rows that exist, in key order. The columns are those of RowsSQL.
+	Lock func(keys []PositionKey, columns pg.Columns) (map[PositionKey]*R, error)
+	// ID is the id of a row.
+	ID func(*R) int64
 }
 
-// madeRows are the positions whose rows a transaction has made. Other transactions see them after its commit.
-type madeRows[R any] struct{ keys map[PositionKey]bool }
+// RowsSQL are the rows of a table that the columns $1 to $4 name: k has the position's number ord, p its
+// row. A row whose id is not known is found by its key.
+func RowsSQL(table string) string {
+	return `(
+    SELECT ord, tenant_id, item_id, location_id, CASE WHEN id > 0 THEN id ELSE (
+        SELECT f.id FROM ` + table + ` f WHERE f.tenant_id = n.tenant_id AND f.item_id = n.item_id AND f.location_id = n.location_id) END AS id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS n(tenant_id, item_id, location_id, id, ord)) k
+JOIN ` + table + ` p ON p.id = k.id AND p.tenant_id = k.tenant_id AND p.item_id = k.item_id AND p.location_id = k.location_id`
+}
+
+// rowColumns are the arguments of a statement with RowsSQL.
+func rowColumns(keys []PositionKey, ids []int64) pg.Columns {
+	known := pg.NewColumn(len(ids), 8)
+	for _, id := range ids {
+		known.Integer(id)
+	}
+	return append(KeyColumns(keys), known)
+}
+
+// madeRows are the rows that a transaction has made. Other transactions see them after its commit.
+type madeRows[R any] struct{ ids map[PositionKey]int64 }
 
 // LockAll locks the rows of positions for the rest of the transaction.
 func (t PositionRows[R]) LockAll(ctx context.Context, tx store.Tx, keys []PositionKey) (map[PositionKey]*R, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, ComparePositionKeys)
 	keys = slices.Compact(keys)
-	if unknown := t.Known.Unknown(keys); len(unknown) > 0 {
+	ids := t.Known.IDs(keys)
+	if unknown := without(keys, ids); len(unknown) > 0 {
 		missing, err := pg.List[PositionKey](ctx, tx, fmt.Sprintf("reading "+t.What, len(unknown)), t.Missing, KeyColumns(unknown)...)
 		if err != nil {
 			return nil, err
@@ -43,7 +64,7 @@ func (t PositionRows[R]) LockAll(ctx context.Context, tx store.Tx, keys []Positi
 			return nil, err
 		}
 	}
-	rows, err := t.Lock(keys)
+	rows, err := t.Lock(keys, rowColumns(keys, ids))
 	if err != nil {
 		return nil, err
 	}
@@ -51,15 +72,42 @@ func (t PositionRows[R]) LockAll(ctx context.Context, tx store.Tx, keys []Positi
 		if err := t.create(tx, slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return rows[k] != nil })); err != nil {
 			return nil, err
 		}
-		if rows, err = t.Lock(keys); err != nil {
+		ids = make([]int64, len(keys)) // a known one was wrong
+		if rows, err = t.Lock(keys, rowColumns(keys, ids)); err != nil {
 			return nil, err
 		}
 	}
 	if len(rows) == len(keys) {
-		made := pg.TxState[madeRows[R]](tx).keys
-		t.Known.Add(slices.DeleteFunc(keys, func(k PositionKey) bool { return made[k] }))
+		t.remember(tx, rows, without(keys, ids))
 	}
 	return rows, nil
+}
+
+// without are the keys whose rows' ids are not known.
+func without(keys []PositionKey, ids []int64) (unknown []PositionKey) {
+	for i, k := range keys {
+		if ids[i] == 0 {
+			unknown = append(unknown, k)
+		}
+	}
+	return unknown
+}
+
+// remember keeps the ids of rows: at once of those that were committed, and after the commit of those that this
+// transaction has made.
+func (t PositionRows[R]) remember(tx store.Tx, rows map[PositionKey]*R, keys []PositionKey) {
+	if len(keys) == 0 {
+		return
+	}
+	made, committed := pg.TxState[madeRows[R]](tx).ids, make(map[PositionKey]int64, len(keys))
+	for _, k := range keys {
+		into := committed
+		if _, is := made[k]; is {
+			into = made
+		}
+		into[k] = t.ID(rows[k])
+	}
+	t.Known.Add(committed)
 }
 
 func (t PositionRows[R]) create(tx store.Tx, missing []PositionKey) error {
@@ -67,12 +115,12 @@ func (t PositionRows[R]) create(tx store.Tx, missing []PositionKey) error {
 		return nil
 	}
 	made := pg.TxState[madeRows[R]](tx)
-	if made.keys == nil {
-		made.keys = map[PositionKey]bool{}
-		pg.OnCommit(tx, func() { t.Known.Add(slices.Collect(maps.Keys(made.keys))) })
+	if made.ids == nil {
+		made.ids = map[PositionKey]int64{}
+		pg.OnCommit(tx, func() { t.Known.Add(made.ids) })
 	}
 	for _, k := range missing {
-		made.keys[k] = true
+		made.ids[k] = 0
 	}
 	slices.SortFunc(missing, ComparePositionKeys)
 	return t.Create(missing)

@@ -147,6 +147,13 @@ SELECT h.consumer, h.tenant_id, h.aggregate_id, h.head, h.since,
        EXISTS (SELECT FROM dead_letter d WHERE d.event_id = h.head AND d.consumer = h.consumer AND d.lies) AS dead
 FROM held_aggregate h ORDER BY h.since`)
 
+var countHeld = pg.SQL(`SELECT count(*) FROM held_aggregate`)
+
+// Count is how many aggregates are held.
+func Count(ctx context.Context, db *store.DB) (int64, error) {
+	return pg.One[int64](ctx, db, "counting held aggregates", countHeld)
+}
+
 // List reads the aggregates that are held, the oldest first.
 func List(ctx context.Context, db *store.DB) ([]HeldAggregate, error) {
 	return pg.List[HeldAggregate](ctx, db, "reading which aggregates are held", listHeld)

@@ -58,15 +58,14 @@ func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserv
 func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
 
 var lockReplenishmentsSQL = pg.SQL(`
-SELECT k.ord, s.ctid, s.id, s.on_hand, s.reserved, s.sequence, s.stock_known, s.latest_at, s.on_order, s.bookings,
-       coalesce(s.held_on::text, ''), coalesce(s.held_version, 0), coalesce(s.forecast_start::text, ''), coalesce(r.version, 0),
-       CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND s.planned_version = r.version THEN s.reorder_point ELSE r.reorder_point END,
-       coalesce(r.mode = 'auto' AND r.supplier_id IS NOT NULL AND s.forecast_start IS NOT NULL AND s.planned_version IS DISTINCT FROM r.version, false)
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
-JOIN replenishment_state s USING (tenant_id, item_id, location_id)
-LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
+SELECT k.ord, p.ctid, p.id, p.on_hand, p.reserved, p.sequence, p.stock_known, p.latest_at, p.on_order, p.bookings,
+       coalesce(p.held_on::text, ''), coalesce(p.held_version, 0), coalesce(p.forecast_start::text, ''), coalesce(r.version, 0),
+       CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND p.planned_version = r.version THEN p.reorder_point ELSE r.reorder_point END,
+       coalesce(r.mode = 'auto' AND r.supplier_id IS NOT NULL AND p.forecast_start IS NOT NULL AND p.planned_version IS DISTINCT FROM r.version, false)
+FROM ` + masterdata.RowsSQL("replenishment_state") + `
+LEFT JOIN replenishment_rule r ON r.tenant_id = k.tenant_id AND r.item_id = k.item_id AND r.location_id = k.location_id
 ORDER BY k.ord
-FOR NO KEY UPDATE OF s`)
+FOR NO KEY UPDATE OF p`)
 
 var missingReplenishments = pg.SQL(`
 SELECT k.tenant_id, k.item_id, k.location_id
@@ -90,13 +89,14 @@ func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdat
 		Create: func(missing []masterdata.PositionKey) error {
 			return pg.Write(ctx, tx, fmt.Sprintf("making the replenishment of %d positions", len(missing)), createReplenishmentsSQL, masterdata.KeyColumns(missing)...)
 		},
-		Lock: func(keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
-			return lockReplenishments(ctx, tx, keys)
+		Lock: func(keys []masterdata.PositionKey, columns pg.Columns) (map[masterdata.PositionKey]*Replenishment, error) {
+			return lockReplenishments(ctx, tx, keys, columns)
 		},
+		ID: func(r *Replenishment) int64 { return r.ID },
 	}.LockAll(ctx, tx, keys)
 }
 
-func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
+func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, columns pg.Columns) (map[masterdata.PositionKey]*Replenishment, error) {
 	rows := make([]Replenishment, 0, len(keys))
 	locked := make(map[masterdata.PositionKey]*Replenishment, len(keys))
 	var ord int
@@ -110,7 +110,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		s.PositionKey = keys[ord-1]
 		locked[s.PositionKey] = s
 		return nil
-	}, masterdata.KeyColumns(keys)...)
+	}, columns...)
 	return locked, err
 }
 

@@ -42,7 +42,7 @@ const (
 
 // The strings of a body stand in quotes; what they are of, a decoder says.
 var mentions = pg.SQL(`
-SELECT e.seq, e.event_id, e.type, e.version, e.tenant_id, e.aggregate_id, e.occurred_at, e.publish, e.body FROM event_log e
+SELECT e.seq, e.event_id, e.type, e.version, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.publish, e.body FROM event_log e
 WHERE e.seq > $1 AND e.seq <= $2 AND ($3 = '' OR e.tenant_id = $3)
   AND (e.event_id = ANY ($4::uuid[]) OR EXISTS (SELECT FROM unnest($5::text[]) AS quoted WHERE strpos(e.body, quoted) > 0))
 ORDER BY e.seq DESC`)
@@ -78,7 +78,7 @@ func (s search) each(ctx context.Context, ids []uuid.UUID, quoted pq.StringArray
 		err := pg.Each(ctx, s.db, "searching the log", mentions, func(row *sql.Rows) error {
 			var e Event
 			var publish bool
-			err := row.Scan(&e.Seq, &e.ID, &e.Type, &e.Version, &e.Tenant, &e.Aggregate, &e.OccurredAt, &publish, (*[]byte)(&e.Body))
+			err := row.Scan(&e.Seq, &e.ID, &e.Type, &e.Version, &e.Tenant, &e.Aggregate, &e.OccurredAt, &e.LoggedAt, &publish, (*[]byte)(&e.Body))
 			if err == nil && more {
 				if !publish {
 					e.Publisher = External

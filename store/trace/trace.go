@@ -21,6 +21,7 @@ type Event struct {
 	CausationID   string          `json:"causationId,omitempty"`
 	Traceparent   string          `json:"traceparent,omitempty"`
 	OccurredAt    time.Time       `json:"timestamp"`           // business time
+	LoggedAt      *time.Time      `json:"loggedAt,omitempty"`  // nil for one of the version before
 	Publisher     string          `json:"publisher,omitempty"` // external for one that came over AMQP
 	Named         bool            `json:"named"`               // it is, or mentions, what was looked for
 	Depth         int             `json:"depth"`               // how many events of the tree it follows from

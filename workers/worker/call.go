@@ -147,7 +147,7 @@ func (p processor) processCall(ctx context.Context, m message, c call) (outcome,
 			return outcome{}, err
 		}
 		var done outcome
-		if prepared, done, err = p.prepare(ctx, e, c); err != nil || done.handled > 0 {
+		if prepared, done, err = p.prepare(ctx, m, c); err != nil || done.handled > 0 {
 			return done, err
 		}
 	}
@@ -163,6 +163,9 @@ func (p processor) processCall(ctx context.Context, m message, c call) (outcome,
 	failpoint.Hit("call.made")
 	return p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
 		fresh, err := inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{e.ID})
+		if err == nil && fresh[e.ID] {
+			tx.claimed = []message{m}
+		}
 		if err != nil || !fresh[e.ID] || record == nil {
 			return len(fresh), err
 		}
@@ -185,10 +188,11 @@ func (p processor) recordFailedCall(ctx context.Context, e event.Any, record Rec
 }
 
 // prepare runs a call's preparation. The outcome counts one message when no call is needed.
-func (p processor) prepare(ctx context.Context, e event.Any, c call) (prepared any, done outcome, err error) {
+func (p processor) prepare(ctx context.Context, m message, c call) (prepared any, done outcome, err error) {
 	if c.prepare == nil {
 		return nil, outcome{}, nil
 	}
+	e := m.event
 	done, err = p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
 		found, err := prepareIn(ctx, tx, c, e)
 		if err != nil {
@@ -197,6 +201,7 @@ func (p processor) prepare(ctx context.Context, e event.Any, c call) (prepared a
 		if prepared = found[0]; prepared != (noCall{}) {
 			return 0, nil
 		}
+		tx.claimed = []message{m}
 		_, err = inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{e.ID})
 		return 1, err
 	})

@@ -52,6 +52,7 @@
 //     in hand. Nor does a dependency that is away: its messages wait in a retry queue.
 //   - A failed attempt is recorded before its message is sent on.
 //   - A message that fails takes no other with it.
+//   - Where the time of a late delivery went is committed with its effect: packages timing and store/delays.
 //
 // # What a crash leaves, step by step
 //

@@ -9,7 +9,9 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/workers/worker/scrape"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // Outcomes of a message, the metric's labels: those of an attempt that succeeded
@@ -34,6 +36,7 @@ type Metrics struct {
 	slots    *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
 	success  *prometheus.GaugeVec
+	delays   *timing.Metrics
 
 	timerFailures *prometheus.CounterVec
 }
@@ -42,6 +45,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	auto := promauto.With(r)
 	return &Metrics{
+		delays: timing.NewMetrics(r),
 		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
 		}, []string{"worker", "outcome"}),
@@ -96,5 +100,16 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int64, error) {
 		n, err := failures.QuarantinedClasses(ctx, db)
 		return int64(n), err
+	})
+	scrape.RegisterByQueue(r, "composerp_dead_letters_oldest_timestamp_seconds", "When the oldest dead letter of the queue died that waits for a person; absent when none waits.", func(ctx context.Context) (map[string]int64, error) {
+		died, err := failures.OldestLetters(ctx, db)
+		oldest := map[string]int64{}
+		for queue, at := range died {
+			oldest[queue] = at.Unix()
+		}
+		return oldest, err
+	})
+	scrape.Register(r, "composerp_parked_aggregates", "Aggregates whose events wait behind one that failed, in queues with lanes.", func(ctx context.Context) (int64, error) {
+		return parking.Count(ctx, db)
 	})
 }

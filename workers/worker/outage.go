@@ -59,7 +59,9 @@ func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
 	paused := pausedSlot{slot: s}
 	defer paused.end()
 	for {
+		began := time.Now()
 		err := do()
+		away := false
 		switch {
 		case errors.Is(err, store.ErrLocked):
 			return err
@@ -70,7 +72,7 @@ func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
 			s.Log.Info(logBrokenOff, "error", err)
 		case isOutage(err) && time.Since(since) < keepTime:
 			paused.begin()
-			if waits.Due() {
+			if away = true; waits.Due() {
 				s.Log.Warn(logUnserved, "error", err)
 			}
 		default:
@@ -78,6 +80,9 @@ func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
 		}
 		if !backoff.wait(ctx) {
 			return err
+		}
+		if away {
+			s.processor.batch.Away(time.Since(began))
 		}
 	}
 }
@@ -97,9 +102,11 @@ func (s *slot) whileLocked(ctx context.Context, do func() error) error {
 		if waits.Due() {
 			s.Log.Warn(logLocked, "error", err)
 		}
+		pausedAt := time.Now()
 		if !backoff.wait(ctx) {
 			return err
 		}
+		s.processor.batch.Locked(time.Since(pausedAt))
 	}
 }
 

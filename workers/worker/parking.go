@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -124,6 +125,7 @@ func (s *slot) resumeOne(ctx context.Context, e parking.Event) error {
 	if err != nil {
 		return err
 	}
+	s.processor.batch.Begin(time.Now())
 	messages, err := s.decode(ctx, []rabbitmq.Delivery{d})
 	if err != nil {
 		return err
@@ -149,10 +151,11 @@ type properties struct {
 	AppID         string    `json:"appId,omitempty"`
 	CorrelationID string    `json:"correlationId,omitempty"`
 	LogSeq        int64     `json:"logSeq,omitempty"`
+	Times         string    `json:"times,omitempty"` // until its batch began: see package delay
 }
 
 func parkedOf(m message) (parking.Event, error) {
-	kept, err := json.Marshal(properties{m.Exchange, m.RoutingKey, m.ID, m.Type, m.Timestamp.UTC(), m.OwnUser, m.UserID, m.AppID, m.CorrelationID, m.LogSeq()})
+	kept, err := json.Marshal(properties{m.Exchange, m.RoutingKey, m.ID, m.Type, m.Timestamp.UTC(), m.OwnUser, m.UserID, m.AppID, m.CorrelationID, m.LogSeq(), m.times.String()})
 	if err != nil {
 		return parking.Event{}, fmt.Errorf("parking message %s: %w", m.ID, err)
 	}
@@ -168,6 +171,10 @@ func deliveryOf(e parking.Event) (rabbitmq.Delivery, error) {
 		OwnUser: p.OwnUser, UserID: p.UserID, AppID: p.AppID, CorrelationID: p.CorrelationID}
 	if p.LogSeq > 0 {
 		m.Headers[rabbitmq.HeaderLogSeq] = p.LogSeq
+	}
+	if times, known := delay.Parse(p.Times); known {
+		times.Until(delay.Parked, time.Now())
+		m.Headers[delay.Header] = times.String()
 	}
 	return rabbitmq.Delivery{Message: m, Redelivered: true}, nil
 }

@@ -37,7 +37,7 @@ func (p processor) prepareAll(ctx context.Context, messages []message) (left []m
 			}
 			for i, m := range part {
 				if prepared[i] == (noCall{}) {
-					needless = append(needless, m.event.ID)
+					needless, tx.claimed = append(needless, m.event.ID), append(tx.claimed, m)
 					continue
 				}
 				m.prepared, m.isPrepared = prepared[i], true

@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
+	"github.com/composerp/composerp/workers/worker/recent"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // processor is the middle of the chain, and knows no broker: decode, claim, handle,
@@ -27,7 +32,8 @@ type processor struct {
 	db       *store.DB
 	consumer inbox.ConsumerID
 	bounds   *eventlog.Bounds
-	lane     *lanes.Lane // that its transactions must own; nil: none
+	lane     *lanes.Lane   // that its transactions must own; nil: none
+	batch    *timing.Batch // nil: late deliveries are not kept
 }
 
 // message is a delivery and, but for OnMessages, the event in it.
@@ -37,16 +43,23 @@ type message struct {
 	// prepared is what the preparation of its call gave, when isPrepared.
 	prepared   any
 	isPrepared bool
+
+	times    delay.Times // until its batch began
+	measured bool        // they begin with the event's birth
 }
 
 // outcome is what a transaction did: how many messages were new, and what they emitted.
 type outcome struct {
 	handled int
 	emitted []event.Any
-	parked  int // messages kept back behind an event that failed
+	claimed []message // those that were new
+	parked  int       // messages kept back behind an event that failed
 	// advanced: the event that an aggregate waited for was handled.
 	advanced bool
 }
+
+// decoded has the events of this process's workers.
+var decoded recent.Events
 
 // decode reads the event in a message. Only events that did not come through the
 // log are checked against their schema, which the log has done. The routing key
@@ -62,8 +75,7 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 	var e event.Any
 	var err error
 	if logged {
-		e, err = event.Decode(d.Body)
-		e.LogSeq = d.LogSeq()
+		e, err = decoded.Decode(d.LogSeq(), d.Body)
 	} else {
 		e, err = decodeExternal(d)
 	}
@@ -138,6 +150,7 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message, by cla
 		ids[i] = events[i].ID
 	}
 	if err := p.admit(ctx, tx, events); err != nil || p.worker.idempotent {
+		tx.claimed = messages
 		return events, err
 	}
 	fresh, err := by(ctx, tx, events, ids)
@@ -145,7 +158,22 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message, by cla
 		return nil, err
 	}
 	failpoint.Hit("worker.claimed")
+	tx.claimed = messagesOf(messages, fresh)
 	return fresh, p.checkTimes(ctx, tx, fresh)
+}
+
+// messagesOf are the messages of those events among theirs.
+func messagesOf(messages []message, events []event.Any) []message {
+	if len(events) == len(messages) {
+		return messages
+	}
+	of := make([]message, 0, len(events))
+	for _, m := range messages { // events are in the order of messages, each once
+		if len(of) < len(events) && m.event.ID == events[len(of)].ID {
+			of = append(of, m)
+		}
+	}
+	return of
 }
 
 // mayAllBeNew tells whether nothing says that an event among the messages was handled before. Events come twice seldom:
@@ -232,10 +260,35 @@ func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *T
 	if err := tx.emit(ctx); err != nil {
 		return outcome{}, err
 	}
+	if err := p.keepLate(ctx, tx); err != nil {
+		return outcome{}, err
+	}
 	if err := tx.owner.Commit(); err != nil {
 		return outcome{}, err
 	}
-	return outcome{handled: handled, emitted: tx.emitted}, nil
+	return outcome{handled: handled, emitted: tx.emitted, claimed: tx.claimed}, nil
+}
+
+// keepLate keeps where the time of those deliveries went that are late.
+func (p processor) keepLate(ctx context.Context, tx *Tx) error {
+	if p.batch == nil || len(tx.claimed) == 0 || p.worker.idempotent {
+		return nil
+	}
+	if err := p.batch.AskLocks(ctx, tx, tx.began); err != nil {
+		return err
+	}
+	now, late := time.Now(), []delays.Late(nil)
+	for i := range tx.claimed {
+		times := tx.claimed[i].times
+		p.batch.End(&times, now)
+		if timing.IsLate(&times) {
+			late = append(late, delays.Late{EventID: tx.claimed[i].event.ID, Times: times})
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	return delays.Record(ctx, tx, p.worker.name, now, late)
 }
 
 // begin opens a transaction, which its caller ends.
@@ -244,7 +297,7 @@ func (p processor) begin(ctx context.Context, cause event.Envelope) (*Tx, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name, cause: cause}, nil
+	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name, cause: cause, began: time.Now()}, nil
 }
 
 // recovered turns a handler's panic into its error: a mistake in one handler must

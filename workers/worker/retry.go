@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/delay"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // # Failure policy: retry
@@ -81,13 +85,16 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		outcome = failures.OutcomeQuarantined
 	}
 	copied := rabbitmq.DeadMessage(m.Delivery, s.Worker.name, failure)
+	times := s.timesOf(m)
 	switch outcome {
 	case failures.OutcomeRetried:
-		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, s.Worker.retryDelay(attempt, failure), failure)
+		wait := s.Worker.retryDelay(attempt, failure)
+		times.Wait(delay.Retry, wait)
+		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, wait, failure)
 	case failures.OutcomeQuarantined:
 		copied.Headers[rabbitmq.HeaderQuarantine] = class
 	}
-	copied.Headers[rabbitmq.HeaderAttempt] = int64(attempt + 1)
+	copied.Headers[rabbitmq.HeaderAttempt], copied.Headers[delay.Header] = int64(attempt+1), times.String()
 	failpoint.Hit("judge.begun")
 	if err := s.publishCopy(ctx, copied); err != nil {
 		return err
@@ -97,8 +104,22 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		s.works.retried()
 	}
 	s.count(string(outcome), 1)
-	s.Log.Warn(logFailed, "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
+	s.about(copied, attempt+1).Warn(logFailed, "outcome", outcome, "class", class, "error", failure)
 	return nil
+}
+
+// about is the log for lines about a message, without its payload. attempt is the number of the one it is about, from 1.
+func (s *slot) about(m rabbitmq.Message, attempt int) *slog.Logger {
+	return s.Log.With("event", m.ID, "type", m.Type, "queue", s.queue, "attempt", attempt, "trace", event.TraceOf(m.Body))
+}
+
+// timesOf are the times of a message that failed, until now.
+func (s *slot) timesOf(m message) delay.Times {
+	if !m.times.Known() { // it was not decoded
+		m.times, _ = timing.Of(m.Delivery, m.OwnUser, s.processor.batch.Began)
+	}
+	s.processor.batch.End(&m.times, time.Now())
+	return m.times
 }
 
 // publishCopy publishes until the broker has the message. A retry queue that is
@@ -117,7 +138,7 @@ func (s *slot) publishCopy(ctx context.Context, m rabbitmq.Message) error {
 		if !errors.Is(err, rabbitmq.ErrNacked) && !errors.Is(err, rabbitmq.ErrUnroutable) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
-		s.Log.Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
+		s.about(m, max(1, rabbitmq.Delivery{Message: m}.Attempt())).Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
 		if !backoff.wait(ctx) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
@@ -177,16 +198,20 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 			return err
 		}
 	}
-	copied := rabbitmq.DeferMessage(m.Delivery, s.Worker.name, s.Worker.deferralDelay(m.Deferred(), away.wait), away.dependency)
+	wait, times := s.Worker.deferralDelay(m.Deferred(), away.wait), s.timesOf(m)
+	times.Wait(delay.Breaker, wait)
+	copied := rabbitmq.DeferMessage(m.Delivery, s.Worker.name, wait, away.dependency)
+	copied.Headers[delay.Header] = times.String()
 	if err := s.publishCopy(ctx, copied); err != nil {
 		return err
 	}
 	s.works.deferred()
 	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
-	s.Log.Info(logDeferred, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)
+	log := s.about(copied, max(0, m.Attempt())+1)
+	log.Info(logDeferred, "dependency", away.dependency, "wait", away.wait, "error", away)
 	if away.lone && s.lone.Due() {
-		s.Log.Warn(logLone, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "error", away)
+		log.Warn(logLone, "dependency", away.dependency, "error", away)
 	}
 	return nil
 }

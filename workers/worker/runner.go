@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/permits"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // Runner runs one worker in this process. Worker, DB and Broker are needed.
@@ -42,6 +43,8 @@ type Runner struct {
 	running, busy atomic.Int64
 	seq           atomic.Int64
 	works         works
+	locks         timing.Locks
+	delays        *timing.Queue
 
 	laneSlots atomic.Int64    // of running, those that share the lanes
 	divided   atomic.Bool     // no slot runs but these
@@ -96,6 +99,7 @@ func (r *Runner) defaults() {
 		r.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	r.Metrics.precreate(r.Worker.name)
+	r.delays = r.Metrics.delays.Of(r.Worker.name)
 }
 
 const logAwaitDatabase = "waiting for the database"

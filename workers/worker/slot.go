@@ -8,7 +8,9 @@ import (
 
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // slot is one consumer on its own channel, and the goroutine that drains it. It is
@@ -167,6 +169,8 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
+	s.processor.batch.Begin(began)
+	defer s.locks.Watch(working, s.DB)()
 
 	var err error
 	if names := suspectNames(deliveries); len(names) > 0 {
@@ -219,6 +223,7 @@ func (s *slot) decode(ctx context.Context, deliveries []rabbitmq.Delivery) ([]me
 	for i, d := range deliveries {
 		m, err := s.Worker.decode(d, logged[i])
 		if err == nil {
+			m.times, m.measured = timing.Of(d, logged[i] || d.OwnUser, s.processor.batch.Began)
 			messages = append(messages, m)
 			continue
 		}
@@ -232,13 +237,18 @@ func (s *slot) decode(ctx context.Context, deliveries []rabbitmq.Delivery) ([]me
 // attempt processes messages in one transaction, again while only the database is in the way.
 func (s *slot) attempt(ctx context.Context, messages []message) error {
 	var done outcome
+	began := time.Now()
 	err := s.whileUnserved(ctx, func() (err error) {
 		done, err = s.processor.process(ctx, messages)
 		return err
 	})
+	if errors.Is(err, store.ErrLocked) {
+		s.processor.batch.Locked(time.Since(began))
+	}
 	if err != nil {
 		return err
 	}
+	s.observe(done.claimed)
 	s.count(outcomeHandled, done.handled)
 	s.count(outcomeParked, done.parked)
 	s.count(outcomeDuplicate, len(messages)-done.handled-done.parked)
@@ -246,6 +256,16 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 		s.resumeSoon()
 	}
 	return nil
+}
+
+// observe counts where the time of deliveries went whose effects are committed.
+func (s *slot) observe(handled []message) {
+	now := time.Now()
+	for i := range handled {
+		times := handled[i].times
+		s.processor.batch.End(&times, now)
+		s.delays.Observe(&times, handled[i].measured)
+	}
 }
 
 func (s *slot) count(outcome string, n int) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/workers/worker/timing"
 )
 
 // # Slots that come and go
@@ -250,7 +251,9 @@ func (s *slotSet) start(ctx context.Context, number int) {
 }
 
 func (s *slotSet) newSlot(number int) *slot {
-	return &slot{Runner: s.Runner, processor: s.processor, queue: s.Worker.queue, number: number, session: s.session, publisher: s.publisher, pauses: newBackoff()}
+	processing := s.processor
+	processing.batch = timing.NewBatch(&s.locks)
+	return &slot{Runner: s.Runner, processor: processing, queue: s.Worker.queue, number: number, session: s.session, publisher: s.publisher, pauses: newBackoff()}
 }
 
 // end frees a slot's number. A slot that ends by itself has failed, and the session with it.

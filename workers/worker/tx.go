@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -25,6 +26,9 @@ type Tx struct {
 	cause    event.Envelope
 	emitted  []event.Any
 	ordinals map[uuid.UUID]int // how many events each cause has had emitted
+
+	began   time.Time
+	claimed []message // the messages whose events are new to the worker
 }
 
 type storeTx = store.Tx

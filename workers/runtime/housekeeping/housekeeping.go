@@ -1,4 +1,5 @@
-// Package housekeeping bounds what a fleet keeps: the inbox's generations and the record of failures.
+// Package housekeeping bounds what a fleet keeps: the inbox's generations, and the records of failures and of late
+// deliveries.
 //
 // Its chores run beside the ticker, in the process that leads it (eventlog.NewTicker). Each is a
 // short transaction that may be repeated: a crash leaves it to the next leader.
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/inbox"
 )
@@ -17,6 +19,7 @@ import (
 func Chores(db *store.DB, log *slog.Logger) []func(context.Context) {
 	return []func(context.Context){
 		func(ctx context.Context) { thinFailures(ctx, db, log) },
+		func(ctx context.Context) { thinDelays(ctx, db, log) },
 		func(ctx context.Context) { rotateInbox(ctx, db, log) },
 		func(ctx context.Context) { dropInbox(ctx, db, log) },
 	}
@@ -26,6 +29,12 @@ func thinFailures(ctx context.Context, db *store.DB, log *slog.Logger) {
 	err := failures.ThinFailures(ctx, db, failures.FailureLife, failures.MostFailures)
 	if err != nil && ctx.Err() == nil {
 		log.Warn("old failures not deleted for now", "error", err)
+	}
+}
+
+func thinDelays(ctx context.Context, db *store.DB, log *slog.Logger) {
+	if err := delays.Thin(ctx, db, delays.Life, delays.Most); err != nil && ctx.Err() == nil {
+		log.Warn("times of old deliveries not deleted for now", "error", err)
 	}
 }
 

@@ -35,6 +35,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -206,8 +207,9 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *p
 // publishing is the step after each event of a page: a crash there leaves the page published in part.
 func publishing() { failpoint.Hit("relay.publishing") }
 
-// message is an event as it goes to an exchange. x-lane is the lane of its aggregate at ordered workers. Events that
-// external publishers may also send carry x-relayed, so that a consumer can skip relayed copies.
+// message is an event as it goes to an exchange. x-times says how long it was in the log, x-lane the lane of its
+// aggregate at ordered workers. Events that external publishers may also send carry x-relayed, so that a consumer can
+// skip relayed copies.
 func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	m := rabbitmq.Message{
 		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
@@ -215,6 +217,11 @@ func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	}
 	if d, known := event.Lookup(e.Type); known && d.Outside {
 		m.Headers[topology.HeaderRelayed] = true
+	}
+	if !e.LoggedAt.IsZero() {
+		times := delay.Since(e.LoggedAt)
+		times.Until(delay.Relay, time.Now())
+		m.Headers[delay.Header] = times.String()
 	}
 	return m
 }
@@ -229,7 +236,7 @@ func (r *Relay) divert(ctx context.Context, publisher *rabbitmq.Publisher, e *ev
 }
 
 func (r *Relay) markUnpublishable(ctx context.Context, e *eventlog.Entry, reason error) error {
-	r.Log.Error("event is unpublishable", "event", e.EventID, "type", e.Type, "error", reason)
+	r.Log.Error("event is unpublishable", "event", e.EventID, "type", e.Type, "exchange", topology.Events, "trace", event.TraceOf(e.Body), "error", reason)
 	r.Metrics.unpublishable.Inc()
 	err := eventlog.MarkUnpublishable(ctx, r.DB, *e, reason.Error())
 	failpoint.Hit("relay.aside")

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -295,6 +296,12 @@ func TestAFailedEventHoldsItsAggregate(t *testing.T) {
 	f.fail(poison, nil)
 	f.redrive()
 	f.wantInOrder(0)
+	in := func(s delay.Stage) int {
+		return storetest.Value[int](t, f.URL, `SELECT count(*) FROM delivery_delay, unnest(stages) WITH ORDINALITY AS s(spent, ord) WHERE (ord - 1) % $1 = $2 AND spent > 0`, delay.Stages, int(s))
+	}
+	if parked, dead := in(delay.Parked), in(delay.DeadLetter); parked != 8 || dead != 1 {
+		t.Errorf("where their time went says that %d were parked and %d dead, want the 8 and the first", parked, dead)
+	}
 	f.fail(poison, errors.New("not today either"))
 	f.send(10, 4)
 	f.wantInOrder(4)

@@ -125,17 +125,17 @@ func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
 		for _, e := range events {
 			records = append(records, describe[e.Type](e).record("log", true, "no channel is configured"))
 		}
-		n.log(records)
+		n.log(events, records)
 		return notifications.Record(ctx, tx, records)
 	}, types...), worker.Linger(linger)}
 }
 
-func (n Notifier) log(records []notifications.Notification) {
+func (n Notifier) log(events []event.Any, records []notifications.Notification) {
 	if n.Log == nil {
 		return
 	}
-	for _, r := range records {
-		n.Log.Info("notification", "summary", r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID)
+	for i, r := range records {
+		n.Log.Info("notification", "summary", r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID, "trace", event.TraceOf(events[i].Body))
 	}
 }
 

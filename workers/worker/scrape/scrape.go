@@ -22,6 +22,32 @@ type gauge struct {
 	read func(ctx context.Context) (int64, error)
 }
 
+// RegisterByQueue adds a gauge for each queue that read gives a value for.
+func RegisterByQueue(r prometheus.Registerer, name, help string, read func(ctx context.Context) (map[string]int64, error)) {
+	r.MustRegister(byQueue{prometheus.NewDesc(name, help, []string{"queue"}, nil), read})
+}
+
+type byQueue struct {
+	desc *prometheus.Desc
+	read func(ctx context.Context) (map[string]int64, error)
+}
+
+// Describe implements prometheus.Collector.
+func (g byQueue) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+
+// Collect implements prometheus.Collector.
+func (g byQueue) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	values, err := g.read(ctx)
+	if err != nil {
+		return
+	}
+	for queue, value := range values {
+		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value), queue)
+	}
+}
+
 // Describe implements prometheus.Collector.
 func (g gauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
 

@@ -20,8 +20,26 @@ func (l *Logs) Logger() *slog.Logger { return slog.New(l) }
 // Enabled keeps records of every level.
 func (l *Logs) Enabled(context.Context, slog.Level) bool { return true }
 
-// WithAttrs keeps the attributes of single records only.
-func (l *Logs) WithAttrs([]slog.Attr) slog.Handler { return l }
+// WithAttrs keeps the attributes before those of each record.
+func (l *Logs) WithAttrs(attributes []slog.Attr) slog.Handler { return logsWith{l, attributes} }
+
+type logsWith struct {
+	*Logs
+	attributes []slog.Attr
+}
+
+func (l logsWith) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return logsWith{l.Logs, slices.Concat(l.attributes, attributes)}
+}
+
+func (l logsWith) WithGroup(string) slog.Handler { return l }
+
+func (l logsWith) Handle(ctx context.Context, r slog.Record) error {
+	whole := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	whole.AddAttrs(l.attributes...)
+	r.Attrs(func(a slog.Attr) bool { whole.AddAttrs(a); return true })
+	return l.Logs.Handle(ctx, whole)
+}
 
 // WithGroup keeps attributes without their group.
 func (l *Logs) WithGroup(string) slog.Handler { return l }

@@ -1,0 +1,288 @@
+package spans_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/worker/spans"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// stub is a collector of OTLP over HTTP.
+type stub struct {
+	*httptest.Server
+	mu       sync.Mutex
+	spans    map[string]*otlp.Span // by name
+	services map[string]string     // attributes of the last resource
+}
+
+func newStub(t *testing.T) *stub {
+	s := &stub{spans: map[string]*otlp.Span{}, services: map[string]string{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var request collector.ExportTraceServiceRequest
+		if err == nil {
+			err = proto.Unmarshal(body, &request)
+		}
+		if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+			t.Errorf("%s %s: %v, of type %s", r.Method, r.URL, err, r.Header.Get("Content-Type"))
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, resource := range request.ResourceSpans {
+			for _, a := range resource.Resource.Attributes {
+				s.services[a.Key] = a.Value.GetStringValue()
+			}
+			for _, scope := range resource.ScopeSpans {
+				for _, span := range scope.Spans {
+					s.spans[span.Name] = span
+				}
+			}
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		answer, _ := proto.Marshal(&collector.ExportTraceServiceResponse{})
+		_, _ = w.Write(answer)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// recorder is that of one process; closed sends what it has.
+func (s *stub) recorder(t *testing.T, ratio float64) (r *spans.Recorder, closed func()) {
+	t.Helper()
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: s.URL, Ratio: ratio, Version: "1.2.3", Node: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, func() {
+		t.Helper()
+		if err := r.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *stub) span(t *testing.T, name string) *otlp.Span {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spans[name] == nil {
+		t.Fatalf("there is no span %q among %v", name, s.spans)
+	}
+	return s.spans[name]
+}
+
+func attributeOf(span *otlp.Span, key string) string {
+	for _, a := range span.Attributes {
+		if a.Key == key {
+			return strings.Trim(a.Value.String(), `"`)
+		}
+	}
+	return ""
+}
+
+const (
+	traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	till    = "00f067aa0ba902b7"
+)
+
+func soldWith(t *testing.T, traceparent string) event.Any {
+	t.Helper()
+	return workertest.Event(t, event.SaleCompleted{SaleID: "s", ItemID: "tea", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: workertest.Day},
+		func(e *event.Envelope) { e.Metadata.Traceparent = traceparent })
+}
+
+// The spans of processes that know nothing of each other are one tree: the till's span, the sale's publishing, its
+// handling, and the publishing of what follows from it.
+func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
+	t.Parallel()
+	collected := newStub(t)
+	began := time.Now().Add(-time.Second).Truncate(time.Microsecond)
+	ended := began.Add(30 * time.Millisecond)
+	sale := soldWith(t, "00-"+traceID+"-"+till+"-01")
+	update, err := event.Derive("ledger", sale.Envelope, 0, "tea@shop", 1, event.InventoryUpdated{
+		ItemID: "tea", LocationID: "shop", TransactionType: event.TransactionSale, TransactionID: "s", Quantity: event.NewDecimal(-1),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	relay, closeRelay := collected.recorder(t, 0)
+	relay.Published(sale.Envelope, "composerp.events", began, ended, nil)
+	closeRelay()
+	sent := collected.span(t, "send composerp.events")
+	worker, closeWorker := collected.recorder(t, 0)
+	worker.Handled(spans.Handling{Worker: "ledger", Queue: "composerp.ledger", Event: sale.Envelope, FromLog: true, Outcome: "retried", Batch: 3, Began: began, Ended: ended, Err: errors.New("a lock")})
+	closeWorker()
+	failed := collected.span(t, "process composerp.ledger")
+	worker, closeWorker = collected.recorder(t, 0)
+	worker.Handled(spans.Handling{Worker: "ledger", Queue: "composerp.ledger", Event: sale.Envelope, FromLog: true, Attempt: 1, Outcome: "handled", Batch: 3, Began: began, Ended: ended})
+	closeWorker()
+	handled := collected.span(t, "process composerp.ledger")
+	relay, closeRelay = collected.recorder(t, 0)
+	relay.Published(update.Envelope, "composerp.events", began, ended, nil)
+	closeRelay()
+	effect := collected.span(t, "send composerp.events")
+
+	for name, s := range map[string]*otlp.Span{"sent": sent, "failed": failed, "handled": handled, "effect": effect} {
+		if hex.EncodeToString(s.TraceId) != traceID {
+			t.Errorf("%s is of trace %x", name, s.TraceId)
+		}
+		if s.StartTimeUnixNano != uint64(began.UnixNano()) || s.EndTimeUnixNano != uint64(ended.UnixNano()) {
+			t.Errorf("%s lasts from %d to %d", name, s.StartTimeUnixNano, s.EndTimeUnixNano)
+		}
+	}
+	for _, c := range []struct {
+		child *otlp.Span
+		of    string
+	}{{sent, till}, {failed, hex.EncodeToString(sent.SpanId)}, {handled, hex.EncodeToString(sent.SpanId)}, {effect, hex.EncodeToString(handled.SpanId)}} {
+		if got := hex.EncodeToString(c.child.ParentSpanId); got != c.of {
+			t.Errorf("%s is a child of %s, want %s", c.child.Name, got, c.of)
+		}
+	}
+	if string(failed.SpanId) == string(handled.SpanId) {
+		t.Error("two attempts have one id")
+	}
+	if failed.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR || failed.Status.GetMessage() != "a lock" || handled.Status.GetCode() == otlp.Status_STATUS_CODE_ERROR {
+		t.Errorf("the states are %v and %v", failed.Status, handled.Status)
+	}
+	if sent.Kind != otlp.Span_SPAN_KIND_PRODUCER || handled.Kind != otlp.Span_SPAN_KIND_CONSUMER {
+		t.Errorf("the kinds are %v and %v", sent.Kind, handled.Kind)
+	}
+	for key, want := range map[string]string{
+		"messaging.system": "rabbitmq", "messaging.operation.type": "process", "messaging.destination.name": "composerp.ledger",
+		"messaging.message.id": sale.ID.String(), "messaging.batch.message_count": "3", "composerp.outcome": "handled", "composerp.event.type": "SALE_COMPLETED",
+	} {
+		if got := attributeOf(handled, key); !strings.Contains(got, want) {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
+	if got := collected.services; got["service.name"] != "composerp" || got["service.version"] != "1.2.3" || got["service.instance.id"] != "n1" {
+		t.Errorf("the resource is %v", got)
+	}
+}
+
+// A call carries the id of its own span, which is a child of the handling; without a recorder, the event's traceparent.
+func TestACallCarriesItsTrace(t *testing.T) {
+	t.Parallel()
+	collected := newStub(t)
+	sale := soldWith(t, "00-"+traceID+"-"+till+"-01")
+	r, closed := collected.recorder(t, 0)
+	request := httptest.NewRequest(http.MethodPost, "http://supplier.example/secret-path", http.NoBody)
+	spans.BeginCall(r.Within(t.Context(), "procurement", sale.Envelope), request).End(request, http.StatusTeapot, errors.New("refused"))
+	r.Handled(spans.Handling{Worker: "procurement", Queue: "composerp.procurement", Event: sale.Envelope, Began: time.Now(), Ended: time.Now()})
+	closed()
+	call, handling := collected.span(t, "POST"), collected.span(t, "process composerp.procurement")
+	if want := "00-" + traceID + "-" + hex.EncodeToString(call.SpanId) + "-01"; request.Header.Get("Traceparent") != want {
+		t.Errorf("the request's traceparent is %q, want %q", request.Header.Get("Traceparent"), want)
+	}
+	if string(call.ParentSpanId) != string(handling.SpanId) || attributeOf(call, "server.address") == "" || strings.Contains(call.String(), "secret") {
+		t.Errorf("the call is %v, the handling %x", call, handling.SpanId)
+	}
+
+	var off *spans.Recorder
+	request = httptest.NewRequest(http.MethodPost, "http://supplier.example/", http.NoBody)
+	spans.BeginCall(off.Within(t.Context(), "procurement", sale.Envelope), request).End(request, http.StatusOK, nil)
+	if got := request.Header.Get("Traceparent"); got != sale.Metadata.Traceparent {
+		t.Errorf("without a recorder the request's traceparent is %q", got)
+	}
+	request = httptest.NewRequest(http.MethodPost, "http://supplier.example/", http.NoBody)
+	spans.BeginCall(t.Context(), request).End(request, http.StatusOK, nil)
+	if got := request.Header.Get("Traceparent"); got != "" {
+		t.Errorf("outside of a handling the request's traceparent is %q", got)
+	}
+}
+
+// The flag in a traceparent decides what is recorded, and the ratio where there is none.
+func TestWhatIsRecorded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		traceparent string
+		ratio       float64
+		want        int // of 400
+	}{
+		"sampled":       {"00-" + traceID + "-" + till + "-01", 1e-9, 400},
+		"not sampled":   {"00-" + traceID + "-" + till + "-00", 1, 0},
+		"all":           {"", 0, 400},
+		"none":          {"", 1e-9, 0},
+		"a broken one":  {"00-xyz-01", 0, 400},
+		"half of these": {"", 0.5, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			collected := newStub(t)
+			r, closed := collected.recorder(t, c.ratio)
+			for range 400 {
+				e := soldWith(t, c.traceparent).Envelope
+				r.Handled(spans.Handling{Worker: "w", Queue: e.ID.String(), Event: e, Began: time.Now(), Ended: time.Now()})
+			}
+			closed()
+			if got := len(collected.spans); got < c.want*3/4 || got > c.want*5/4 {
+				t.Errorf("%d of 400 were recorded, want about %d", got, c.want)
+			}
+			for _, s := range collected.spans {
+				if c.traceparent == "" && (len(s.ParentSpanId) > 0 || uuid.UUID(s.TraceId).String() != strings.TrimPrefix(s.Name, "process ")) {
+					t.Fatalf("without a traceparent: %v", s)
+				}
+			}
+		})
+	}
+}
+
+// A collector that is away delays nothing, and is named in the log.
+func TestACollectorThatIsAway(t *testing.T) {
+	t.Parallel()
+	logs := &workertest.Logs{}
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: "http://127.0.0.1:1", Log: logs.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := soldWith(t, "").Envelope
+	began := time.Now()
+	for range 10_000 {
+		r.Handled(spans.Handling{Worker: "w", Queue: "q", Event: e, Began: began, Ended: began})
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("10,000 spans took %v", took)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	_ = r.Close(ctx)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+	if said := logs.String(); !strings.Contains(said, "spans are lost") || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("the log says %q", said)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"http://127.0.0.1:4318":        "http://127.0.0.1:4318/v1/traces",
+		"https://collector.example/":   "https://collector.example/v1/traces",
+		"https://collector.example/in": "https://collector.example/in",
+		"127.0.0.1:4318":               "",
+		"grpc://127.0.0.1:4317":        "",
+		"":                             "",
+	} {
+		if got, err := spans.Endpoint(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
