@@ -45,6 +45,7 @@ var decisions = map[string]decision{
 	"inbox_dropped":    {relay: "i"},
 
 	// Failures.
+	"delivery_delay":       {worker: "i", relay: "d"},
 	"dead_letter":          {worker: "iu", relay: "u", operator: "iu"},
 	"failure":              {worker: "iu", relay: "d"},
 	"suspect":              {worker: "iud"},
