@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,6 +27,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/spans"
 )
 
 // fleet is the part of Composerp that runs in this process: ticker, relay
@@ -40,6 +42,8 @@ type fleet struct {
 	metrics    net.Listener
 	log        *slog.Logger
 	publishing *publishing.Metrics
+	collector  spans.Config // without an endpoint, no spans are made
+	spans      *spans.Recorder
 	// ready is called once, when everything consumes.
 	ready func()
 }
@@ -56,6 +60,14 @@ func (f *fleet) run(ctx context.Context) error {
 	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
+	if f.collector.Endpoint != "" {
+		var err error
+		f.collector.Node, f.collector.Log = Holder(), f.log.With("part", "spans")
+		if f.spans, err = spans.New(ctx, f.collector); err != nil {
+			return err
+		}
+		defer f.sendSpans()
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	var poke func() bool
 	if f.relay {
@@ -87,6 +99,16 @@ func (f *fleet) run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// lastSpans is how long the end waits for a collector.
+const lastSpans = 5 * time.Second
+
+// sendSpans sends the spans that wait.
+func (f *fleet) sendSpans() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+	defer cancel()
+	_ = f.spans.Close(ctx)
 }
 
 // broker is the broker for a part of the fleet.
@@ -152,7 +174,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry), Spans: f.spans}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
@@ -192,7 +214,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	worker.RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))
 	for i, w := range f.workers {
-		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
+		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics, Spans: f.spans}
 	}
 	if err := f.startNode(ctx, g, registry, runners, capacity, declaring); err != nil {
 		db.Close()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -45,6 +46,8 @@ const (
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
 	flagWebhookSecret = "webhook-secret"
+	flagOTLP          = "otlp-endpoint"
+	flagTraceRatio    = "trace-ratio"
 	FlagLogLevel      = "log-level"
 	FlagLogFormat     = "log-format"
 )
@@ -68,6 +71,8 @@ var All = []setting{
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
+	{Name: flagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
+	{Name: flagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record of which no traceparent says whether to, above 0 and at most 1"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
 	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }
@@ -147,6 +152,13 @@ func checkLogFormat(value string) error {
 func checkHTTP(value string) error {
 	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("want a URL such as https://host/path")
+	}
+	return nil
+}
+
+func checkRatio(value string) error {
+	if ratio, err := strconv.ParseFloat(value, 64); err != nil || !(ratio > 0 && ratio <= 1) {
+		return fmt.Errorf("want a number above 0 and at most 1, such as 0.01")
 	}
 	return nil
 }
