@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/page"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -36,6 +36,7 @@ type fleet struct {
 	node    settings.Node
 	version string
 	metrics net.Listener
+	page    page.Config // who may open the page, and whose it is
 	log     *slog.Logger
 	// ready is called once, when everything consumes.
 	ready func()
@@ -76,13 +77,30 @@ func (f *fleet) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	health := newHealth(db, f.broker, Holder(), f.queues())
+	health := newHealth(db, f.broker, settings.Holder(), f.queues())
 	defer health.close()
-	f.serveMetrics(ctx, g, registry, health)
+	shown, err := f.newPage(ctx, registry)
+	if err != nil {
+		return err
+	}
+	defer shown.Close()
+	f.serveMetrics(ctx, g, registry, health, shown)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// newPage makes the page that is served beside the metrics.
+func (f *fleet) newPage(ctx context.Context, registry prometheus.Registerer) (*page.Page, error) {
+	db, err := f.pool(ctx, registry, "page", page.Connections)
+	if err != nil {
+		return nil, err
+	}
+	cfg := f.page
+	cfg.DB, cfg.At, cfg.Broker, cfg.Address = db, f.at, f.broker, f.metrics.Addr()
+	cfg.Broker.Name, cfg.Version, cfg.Log = "page", f.version, f.log.With("part", "page")
+	return page.New(cfg), nil
 }
 
 // pool opens a pool of connections, whose metrics are served.
@@ -113,10 +131,10 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: settings.Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
-		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
+		store.Lead(ctx, tickDB, "ticker", settings.Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
 		return nil
 	})
 	g.Go(func() error {
@@ -191,10 +209,4 @@ func listenMetrics(addr string, chosen bool) (net.Listener, error) {
 		return nil, exit.Misconfigured("serving metrics on %s: %v; choose another with --%s", addr, err, settings.FlagMetrics)
 	}
 	return l, nil
-}
-
-// Holder names this process in leases.
-func Holder() string {
-	host, _ := os.Hostname()
-	return fmt.Sprintf("%s#%d", host, os.Getpid())
 }
