@@ -153,7 +153,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Page) serve(w http.ResponseWriter, r *http.Request, of part) {
 	select {
 	case p.running <- struct{}{}:
-		defer func() { <-p.running }()
 	default:
 		w.Header().Set("Retry-After", "5")
 		p.refuse(w, http.StatusServiceUnavailable, "Others are looking at this page, and their questions are not answered yet.", "Load it again in some seconds.")
@@ -161,24 +160,51 @@ func (p *Page) serve(w http.ResponseWriter, r *http.Request, of part) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	v := view{Title: of.Title, Path: of.Path, Parts: parts, Version: p.cfg.Version, At: time.Now()}
-	if p.cfg.Private {
-		v.Dir = p.cfg.Dir
-	}
-	q := question{values: r.URL.Query()}
+	v, err := p.read(ctx, of, question{values: r.URL.Query()})
 	status := http.StatusOK
-	var err error
-	if v.Tenants, err = masterdata.TenantNames(ctx, p.cfg.DB, mostTenants); err == nil {
-		v.Tenant, v.Tenants = tenantOf(q.values.Get("tenant"), v.Tenants)
-		q.tenant = v.Tenant
-		v.Data, err = of.read(ctx, p, q)
-	}
 	if err != nil {
 		p.cfg.Log.Warn("the page cannot show a part", "part", of.Path, "error", exit.OneLine(err))
 		status, of.template = http.StatusServiceUnavailable, "problem.html"
 		v.Problem, v.Do = problem(err)
 	}
+	v.Title, v.Path, v.Parts, v.Version, v.At = of.Title, of.Path, parts, p.cfg.Version, time.Now()
+	if p.cfg.Private {
+		v.Dir = p.cfg.Dir
+	}
 	p.render(w, status, of.template, v)
+}
+
+// read reads a part. A server that hangs may keep its connection for longer than ctx: the place of the request is free
+// when that ends, and the request does not wait for it.
+func (p *Page) read(ctx context.Context, of part, q question) (view, error) {
+	type answer struct {
+		view
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		defer func() { <-p.running }()
+		var a answer
+		a.view, a.err = p.ask(ctx, of, q)
+		answered <- a
+	}()
+	select {
+	case a := <-answered:
+		return a.view, a.err
+	case <-ctx.Done():
+		return view{}, ctx.Err()
+	}
+}
+
+// ask asks the servers for a part.
+func (p *Page) ask(ctx context.Context, of part, q question) (v view, err error) {
+	if v.Tenants, err = masterdata.TenantNames(ctx, p.cfg.DB, mostTenants); err != nil {
+		return v, err
+	}
+	v.Tenant, v.Tenants = tenantOf(q.values.Get("tenant"), v.Tenants)
+	q.tenant = v.Tenant
+	v.Data, err = of.read(ctx, p, q)
+	return v, err
 }
 
 // problem is an error of a server in words: what it is, and what to do.
@@ -188,7 +214,7 @@ func problem(err error) (what, do string) {
 		return exit.OneLine(known.error), known.do
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return "No answer in " + timeout.String() + ": " + exit.OneLine(err), "Run composerp doctor: it checks the servers."
+		return "The database has not answered in " + timeout.String() + ".", "Run composerp doctor: it checks the servers."
 	}
 	return exit.OneLine(err), cmp.Or(exit.Advice(err), "run composerp doctor: it checks servers, schema and queues")
 }
