@@ -50,9 +50,9 @@ func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// serveMetrics serves the page, where there is one; the metrics; /healthz, which tells whether the servers answer; /readyz, which tells whether the
-// process can handle events as it should; and /livez, which tells that it runs. To end a process because a server is
-// away helps nothing, so that a liveness probe asks /livez.
+// serveMetrics serves the metrics; the page, where there is one; /healthz, which tells whether the servers answer;
+// /readyz, which tells whether the process can handle events as it should; and /livez, which tells that it runs. To end
+// a process because a server is away helps nothing, so that a liveness probe asks /livez.
 func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health *health, page http.Handler) {
 	// Once, at the start: what dashboards and alerts have to change.
 	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {

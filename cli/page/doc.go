@@ -5,11 +5,11 @@
 //
 //   - A request changes nothing: every part calls reading methods of store packages alone. The pool has two
 //     connections of its own, so that a page takes none from handlers, relay or health.
-//   - A request ends: it has timeout, at most atOnce run at a time, and every list is cut at a number of rows. The search
-//     of the log is bounded by time: it says so, and names the command that has no bound.
-//   - Nobody without the token reads a part where the listener is not on loopback, or where a token is set. Without a
-//     token a listener elsewhere serves no part. /metrics, /livez, /readyz and /healthz belong to the caller's mux and
-//     need none.
+//   - A request ends: it has timeout, at most atOnce run at a time, and every list is cut at a number of rows. The
+//     search of the log is bounded by time: it says so, and names the command that has no bound.
+//   - A part is served to requests with the token where the listener is not on loopback, or where a token is set.
+//     Without a token a listener elsewhere serves no part. /metrics, /livez, /readyz and /healthz belong to the
+//     caller's mux and need none.
 //   - A browser that another site has led here by its own name (DNS rebinding) is refused: only IP addresses,
 //     localhost, this machine's name and those of the settings are hosts of the page.
 //   - What events, errors and ids say is text: html/template escapes it, no script and no style of a document runs

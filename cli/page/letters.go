@@ -24,7 +24,7 @@ const (
 type letters struct {
 	Pending  int
 	Kinds    []letterKind
-	Nobodys  []letterKind // kinds of letters without a tenant
+	Unread   []letterKind // kinds of letters without a tenant
 	More     int          // kinds that are not listed
 	Redrives []failures.RedriveProgress
 	Classes  []failures.Quarantine
@@ -65,11 +65,11 @@ func readLetters(ctx context.Context, p *Page, q question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	of, nobodys := lettersOf(q.tenant)
+	of, unread := lettersOf(q.tenant)
 	if l.Kinds, err = l.kinds(ctx, p, of, rehearsals); err != nil {
 		return nil, err
 	}
-	if l.Nobodys, err = l.kinds(ctx, p, nobodys, rehearsals); err != nil {
+	if l.Unread, err = l.kinds(ctx, p, unread, rehearsals); err != nil {
 		return nil, err
 	}
 	if l.Redrives, err = failures.RedrivesSince(ctx, p.cfg.DB, of, time.Now().Add(-redriveAge)); err != nil {
@@ -81,7 +81,7 @@ func readLetters(ctx context.Context, p *Page, q question) (any, error) {
 }
 
 // lettersOf choose a tenant's letters, and those that name none: any tenant's operator may have to decide about them.
-func lettersOf(tenant string) (of, nobodys failures.LetterFilter) {
+func lettersOf(tenant string) (of, unread failures.LetterFilter) {
 	return failures.LetterFilter{Tenant: tenant}, failures.LetterFilter{NoTenant: true}
 }
 
@@ -98,8 +98,8 @@ func (l *letters) kinds(ctx context.Context, p *Page, of failures.LetterFilter, 
 
 // pendingLetters counts the dead letters of a tenant and of none that wait for a decision.
 func pendingLetters(ctx context.Context, p *Page, tenant string) (n int, err error) {
-	of, nobodys := lettersOf(tenant)
-	for _, chosen := range []failures.LetterFilter{of, nobodys} {
+	of, unread := lettersOf(tenant)
+	for _, chosen := range []failures.LetterFilter{of, unread} {
 		consumers, err := failures.LettersByConsumer(ctx, p.cfg.DB, chosen)
 		if err != nil {
 			return 0, err

@@ -32,7 +32,7 @@ type overview struct {
 
 // sign is something that needs a look.
 type sign struct {
-	Bad     bool // events do not flow, or are lost unless somebody acts
+	Bad     bool // events do not flow, or are lost unless an operator acts
 	Text    string
 	Path    string // the part that tells more
 	Command string
@@ -68,7 +68,7 @@ func readOverview(ctx context.Context, p *Page, q question) (any, error) {
 		return nil, err
 	}
 	o.measure(sample)
-	o.judge(sample, circuits, classes)
+	o.findSigns(sample, circuits, classes)
 	return o, nil
 }
 
@@ -86,8 +86,8 @@ func (o *overview) measure(s pools.Sample) {
 	}
 }
 
-// judge finds what needs a look.
-func (o *overview) judge(s pools.Sample, circuits []failures.CircuitState, classes []failures.Quarantine) {
+// findSigns finds what needs a look.
+func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, classes []failures.Quarantine) {
 	bad := func(path, command, format string, args ...any) {
 		o.Signs = append(o.Signs, sign{true, fmt.Sprintf(format, args...), path, command})
 	}
@@ -106,7 +106,7 @@ func (o *overview) judge(s pools.Sample, circuits []failures.CircuitState, class
 		bad("/workers", command("worker list"), "%s does not answer since %s: %s", c.Name, c.Since.UTC().Format("15:04 UTC"), wording.Shortened(wording.OneLine(c.LastError), mostText))
 	}
 	for _, q := range s.Queues {
-		o.judgeQueue(q, bad, look)
+		o.lookAtQueue(q, bad, look)
 	}
 	if len(classes) > 0 {
 		bad("/letters", "composerp quarantine list", "%s held back in quarantine.", wording.Count(int64(len(classes)), "kind")+" of failing events")
@@ -132,7 +132,7 @@ func (o *overview) judge(s pools.Sample, circuits []failures.CircuitState, class
 	})
 }
 
-func (o *overview) judgeQueue(q pools.Queue, bad, look func(path, command, format string, args ...any)) {
+func (o *overview) lookAtQueue(q pools.Queue, bad, look func(path, command, format string, args ...any)) {
 	switch {
 	case q.Running == nil || *q.Running > 0:
 	case q.Mode == "paused":

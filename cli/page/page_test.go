@@ -283,7 +283,7 @@ func TestOneTenantAtATime(t *testing.T) {
 		s.shows("/letters?tenant="+tenant, []string{"2 dead letters", "refused for " + tenant, "cannot be read"}, []string{"refused for " + other})
 	}
 	s.shows("/", []string{"<option selected>acme"}, nil)
-	s.shows("/letters?tenant=nobody", []string{"<option selected>nobody", "1 dead letter<"}, []string{"refused for"})
+	s.shows("/letters?tenant=unknown", []string{"<option selected>unknown", "1 dead letter<"}, []string{"refused for"})
 }
 
 // record adds letters to the dead-letter log.

@@ -38,7 +38,7 @@ func readPlanner(ctx context.Context, p *Page, q question) (any, error) {
 	return m, err
 }
 
-// openFindings are a tenant's findings that nobody has acknowledged, as doctor counts them.
+// openFindings are a tenant's findings that are not acknowledged, as doctor counts them.
 func openFindings(ctx context.Context, p *Page, tenant string) (list []findings.Finding, err error) {
 	all, err := findings.List(ctx, p.cfg.DB)
 	for _, f := range all {

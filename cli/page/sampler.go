@@ -11,8 +11,8 @@ import (
 const (
 	// sampleAge is for how long a reading is shown again: many may look.
 	sampleAge = 2 * time.Second
-	// patience is how long a request waits for a reading; a broker that hangs must not hide what the database knows.
-	patience = 4 * time.Second
+	// sampleTimeout is how long a request waits for a reading; a broker that hangs must not hide what the database knows.
+	sampleTimeout = 4 * time.Second
 )
 
 // sampler reads queues and nodes, once for all who ask at a time.
@@ -48,7 +48,7 @@ func (s *sampler) read(ctx context.Context) (pools.Sample, error) {
 	}
 	r := s.last
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, sampleTimeout)
 	defer cancel()
 	select {
 	case <-r.done:

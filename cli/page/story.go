@@ -87,8 +87,8 @@ func readStory(ctx context.Context, p *Page, q question) (any, error) {
 	if s.Orders, err = ordersOf(ctx, p, q, found.Events); err != nil || s.Events > 0 {
 		return s, err
 	}
-	of, nobodys := lettersOf(q.tenant)
-	for _, chosen := range []failures.LetterFilter{of, nobodys} {
+	of, unread := lettersOf(q.tenant)
+	for _, chosen := range []failures.LetterFilter{of, unread} {
 		chosen.IDs, chosen.IncludeResolved = []string{s.Name}, true
 		err := failures.EachDeadLetter(ctx, p.cfg.DB, chosen, mostLetters, func(l failures.DeadLetter) error {
 			s.Letters = append(s.Letters, deadletters.EntryOf(l))

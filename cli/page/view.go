@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/pools"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 const (
@@ -36,6 +38,7 @@ var functions = template.FuncMap{
 	"int64":  func(n int) int64 { return int64(n) },
 	"word":   terminal.ShellWord,
 	"order":  orderState,
+	"total":  func(o purchasing.PurchaseOrder) string { return planner.Total(&o) },
 	"wanted": pools.SlotsOrFlags,
 	"slots":  terminal.NumberOr[int],
 	"link": func(path, tenant, name string) string {
