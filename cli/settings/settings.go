@@ -42,6 +42,8 @@ const (
 	FlagLabels        = "labels"
 	FlagOperator      = "operator"
 	FlagMetrics       = "metrics-addr"
+	flagPageToken     = "page-token"
+	flagPageHosts     = "page-hosts"
 	flagNotification  = "notification-url"
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
@@ -66,6 +68,9 @@ var All = []setting{
 	{Name: FlagLabels, form: asList, check: checkLabels, Usage: "labels of this process for `composerp scale --on`, such as zone=north, separated by commas"},
 	{Name: FlagOperator, Usage: "name of who runs a command, for the operator log; default: the user of this machine"},
 	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
+	{Name: flagPageToken, check: checkPageToken, Show: func(string) string { return hidden },
+		Usage: "secret by which the page at the metrics' address is opened, 16 characters or more; needed where that address is not on loopback; better in a file"},
+	{Name: flagPageHosts, form: asList, Usage: "names by which browsers reach the page, beside localhost, IP addresses and this machine's name, separated by commas"},
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
@@ -145,6 +150,13 @@ func checkLevel(value string) error {
 func checkLogFormat(value string) error {
 	if value != "text" && value != "json" {
 		return fmt.Errorf("want text or json")
+	}
+	return nil
+}
+
+func checkPageToken(value string) error {
+	if value != "" && len(value) < 16 {
+		return fmt.Errorf("want 16 characters or more")
 	}
 	return nil
 }
