@@ -14,7 +14,12 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/deploy/secrets"
 	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 )
@@ -123,12 +128,13 @@ func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	wantRoles(t, servers.DatabaseURL, servers.ManagementURL)
 	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`)
 	h.ok("lanes", "set", "stockview", "2") // the leader declares and binds
-	h.ok("tenant", "set", "--approval-limit", "1000")
+	h.ok("tenant", "set", "--approval-limit", "1")
 	if r := h.ok("audit"); !strings.Contains(r.out, "PROVEN") {
 		t.Errorf("the audit says %s", r.out)
 	}
 	h.ok("doctor")
 	h.ok("topology", "apply")
+	h.operate(file)
 
 	// A process has what its own file has, and no more.
 	raw, err := os.ReadFile(file)
@@ -174,4 +180,50 @@ func (h *environment) wantOwnRoles() {
 		h.Fatalf("finding the fleet: %v", err)
 	}
 	wantRoles(h.T, state.Database, state.Management)
+}
+
+// operate has the operator do a day's work, and the publisher give occasion for it.
+func (h *environment) operate(file string) {
+	h.Helper()
+	urls, err := secrets.Read(file)
+	storetest.Must(h, err)
+	till := &external.Publisher{Broker: rabbitmq.Config{URLs: []string{urls[secrets.AMQP(roles.Publisher)]}, Name: "till"}}
+	defer till.Close()
+	for key, id := range map[string]string{"integration.sale_completed": "11111111-1111-4111-8111-111111111101", "integration.unknown": "11111111-1111-4111-8111-111111111102"} {
+		storetest.Must(h, till.Publish(h.Context(), rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Body: []byte("{}")}))
+	}
+	storetest.Eventually(h, "the sale is a dead letter, and the other event unrouted", func() bool {
+		return strings.Contains(h.run("dlq", "list").out, "composerp.ledger.dead") && strings.Contains(h.run("dlq", "list").out, topology.Unrouted)
+	})
+	tutorial, err := filepath.Abs("../docs/tutorial")
+	storetest.Must(h, err)
+	const findings = 2
+	for _, c := range []struct {
+		line string
+		code int
+	}{
+		{"stock import " + tutorial + "/count.csv --at 2026-03-02T06:00:00Z", 0},
+		{"item import " + tutorial + "/items.csv", 0},
+		{"supplier import " + tutorial + "/suppliers.csv", 0},
+		{"rule import " + tutorial + "/rules.csv", 0},
+		{"import " + tutorial + "/sales.csv --map " + tutorial + "/till.yaml --history=false --rejects " + filepath.Join(h.dir, "rejects.csv"), 0},
+		{"scale ledger=2", 0},
+		{"autoscale set lots --min 1 --max 2", 0},
+		{"dlq redrive --queue ledger --dry-run", findings},
+		{"dlq redrive --queue ledger --rate max", findings},
+		{"dlq discard --queue intake --confirm composerp.intake.dead", 0},
+		{"dlq redrive --queue unrouted", 0},
+		{"dlq discard --queue unrouted --confirm composerp.unrouted", 0},
+		{"republish --now", 0},
+		{"misdated list", 0},
+		{"topology unbind", 0},
+		{"epoch begin", 0},
+		{"migrate up", 0},
+	} {
+		r := h.run(strings.Fields(c.line)...)
+		if r.code != c.code || strings.Contains(r.errors, "refuse") || strings.Contains(r.errors, "denied") {
+			h.Errorf("composerp %s: exit %d, want %d\n%s%s", c.line, r.code, c.code, r.out, r.errors)
+		}
+	}
+	storetest.Eventually(h, "an order waits for a decision", func() bool { return h.run("po", "approve", "PO-2026-000001").code == 0 })
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
@@ -218,8 +219,13 @@ func showFailing(w io.Writer, failures []deadletters.Failing, title string) {
 	}
 }
 
-// rehearse reports what would happen to the letters.
+// rehearse reports what would happen to the letters. The workers handle them in the workers' role.
 func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
+	db, err := settings.OpenDatabase(cctx.Context, c.endpoints.AsRole(grants.Worker), "dlq", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	reports := []deadletters.RehearsalReport{}
 	status := terminal.NewStatus(cctx.App.ErrWriter)
 	defer status.End()
@@ -228,7 +234,7 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 		report, err := c.Rehearse(cctx.Context, deadletters.Rehearsal{
 			Queue: deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit, Timestamp: r.Timestamp,
 			Try: func(ctx context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
-				return try(ctx, c.DB, w, d)
+				return try(ctx, db, w, d)
 			},
 			Progress: func(done int) { status.Say(fmt.Sprintf("%s: %d rehearsed", w.Name(), done)) },
 		})
@@ -242,7 +248,7 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 		}
 	}
 	status.End()
-	err := terminal.Show(cctx, reports, func(w io.Writer) {
+	err = terminal.Show(cctx, reports, func(w io.Writer) {
 		terminal.Row(w, "QUEUE", "REHEARSED", "WOULD PASS", "HANDLED BEFORE", "PASS UP TO THE CALL", "WOULD FAIL")
 		for _, r := range reports {
 			terminal.Row(w, r.Queue, r.Rehearsed, r.Passes, r.Duplicates, r.BeforeCall, r.Fails)

@@ -30,6 +30,21 @@ func TestComputeIgnoresTheOrderOfSubscriptions(t *testing.T) {
 	}
 }
 
+// What an operator may change is left to policies: an argument cannot be changed on a queue that exists.
+func TestNoArgumentStandsInTheWayOfAPolicy(t *testing.T) {
+	t.Parallel()
+	subs := append(topologytest.Fleet(), topology.Subscription{Worker: "stockview", Ordered: true, Lanes: topology.Lanes{Routed: 2, Consumed: 4}})
+	decided := []string{"x-queue-type", "x-single-active-consumer", "x-delivery-limit", "x-overflow",
+		"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy"}
+	for _, q := range topology.Compute(subs).Queues {
+		for name := range q.Arguments {
+			if delay := name == "x-message-ttl" && topology.IsRetryQueue(q.Name); !delay && !slices.Contains(decided, name) {
+				t.Errorf("%s has the argument %s: leave it to a policy, or say in docs/reference/topology.md why it is none", q.Name, name)
+			}
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{

@@ -45,13 +45,14 @@ var decisions = map[string]decision{
 	"inbox_dropped":    {relay: "i"},
 
 	// Failures.
+	"delivery_delay":       {worker: "i", relay: "d"},
 	"dead_letter":          {worker: "iu", relay: "u", operator: "iu"},
 	"failure":              {worker: "iu", relay: "d"},
 	"suspect":              {worker: "iud"},
 	"quarantine":           {worker: "iu", relay: "d", operator: "u"},
 	"queue_policy":         {relay: "iud"},
-	"held_aggregate":       {worker: "iud"},
-	"parked_event":         {worker: "iud"},
+	"held_aggregate":       {worker: "iud", operator: "ud"},
+	"parked_event":         {worker: "iud", operator: "d"},
 	"dependency":           {worker: "iud", relay: "d"},
 	"dependency_call":      {worker: "id"},
 	"dependency_limit":     {operator: "iud"},
