@@ -29,7 +29,9 @@ setup: ## install PostgreSQL, RabbitMQ and Prometheus when they are missing (Deb
 	@deploy/local/setup.sh
 
 setup-tests:
-	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager
+	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager chromium
+	@cd deploy/tools/axe && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund >&2; \
+	else echo "setup: npm is missing, and the browser's test of the page needs it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 

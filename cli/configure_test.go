@@ -192,6 +192,17 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// A secret that is refused is not quoted.
+func TestARefusedSecretIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--page-token", "--webhook-secret"} {
+		r := command(t, "worker", "run", flag, "hunter2", "all")
+		if r.code != exit.WrongUsage || !strings.Contains(r.errors, flag) || strings.Contains(r.errors, "hunter2") {
+			t.Errorf("%s: exit %d, %s", flag, r.code, r.errors)
+		}
+	}
+}
+
 // An error quotes a line at most, whatever a file holds: here a file of rows stands where a YAML file belongs.
 func TestErrorsDoNotQuoteFiles(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ func TestUpWithServersOfItsOwn(t *testing.T) {
 		"PGHOSTADDR=192.0.2.1", "PGSSLMODE=verify-full", "PGOPTIONS=-c nonsense=1", "PGCHANNELBINDING=require", "PGTARGETSESSIONATTRS=standby")}
 	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
 	f := h.up()
-	for _, want := range []string{"management UI  http://127.0.0.1:", "metrics        http://127.0.0.1:"} {
+	for _, want := range []string{"management UI  http://127.0.0.1:", "page           http://127.0.0.1:", "metrics        http://127.0.0.1:"} {
 		if !strings.Contains(f.log.String(), want) {
 			t.Errorf("up does not say %q: %s", want, f.log)
 		}

@@ -11,11 +11,31 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/operatorlog"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // note records in the operator log that letters are redriven or discarded: before that is done, and which were chosen.
 func note(cctx *cli.Context, db *store.DB, action string, queues []string, of failures.LetterFilter, limit int) error {
 	return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), action, strings.Join(queues, ", "), nil, chosenBy(of, limit))
+}
+
+// Rehearsed is what the operator log keeps of a rehearsal, under ActionRehearse and the queue's name: which letters
+// were chosen, and what today's worker would do with them.
+type Rehearsed struct {
+	Of        map[string]any `json:"of"`
+	Rehearsed int            `json:"rehearsed"`
+	Passes    int            `json:"passes"` // handled before, and up to a call, included
+	Fails     int            `json:"fails"`
+}
+
+// ActionRehearse is `dlq redrive --dry-run` in the operator log.
+const ActionRehearse = "dlq rehearse"
+
+// noteRehearsal records what a rehearsal has found.
+func noteRehearsal(cctx *cli.Context, db *store.DB, r deadletters.Redrive, found deadletters.RehearsalReport) error {
+	return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), ActionRehearse, found.Queue, nil, Rehearsed{
+		Of: chosenBy(r.Filter, r.Limit), Rehearsed: found.Rehearsed, Passes: found.Rehearsed - found.Fails, Fails: found.Fails,
+	})
 }
 
 // noteUnrouted is note for messages that no queue was bound for, which need no database: where none is known, nothing

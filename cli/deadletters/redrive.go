@@ -243,6 +243,9 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 		}
 		reports = append(reports, report)
 		fails += report.Fails
+		if err := noteRehearsal(cctx, c.DB, r, report); err != nil {
+			return err
+		}
 	}
 	status.End()
 	err = terminal.Show(cctx, reports, func(w io.Writer) {

@@ -144,5 +144,5 @@ func lastTry(d *delays.Delivery) string {
 	if len(d.Tries) == 0 {
 		return ""
 	}
-	return ": " + why(trace.Delivery{Tries: d.Tries})
+	return ": " + Why(trace.Delivery{Tries: d.Tries})
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
-	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -130,7 +129,7 @@ func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
 		return 0, err
 	}
 	defer session.Close()
-	return unrouted.Rerouting{Routes: unrouted.RoutesOf(workers.Topology(), nil)}.Run(cctx.Context, session, "republish."+fleet.Holder())
+	return unrouted.Rerouting{Routes: unrouted.RoutesOf(workers.Topology(), nil)}.Run(cctx.Context, session, "republish."+settings.Holder())
 }
 
 func showRepublished(cctx *cli.Context, report republish.Report) error {

@@ -176,13 +176,13 @@ func showUnhandled(w io.Writer, events []trace.Event) {
 				terminal.Row(w, "NOT HANDLED BY", "EVENT", "STATE", "WHY", "NEXT")
 				headed = true
 			}
-			terminal.Row(w, d.Consumer, events[i].Type+" of "+events[i].Aggregate, d.State, why(d), next(&events[i], d))
+			terminal.Row(w, d.Consumer, events[i].Type+" of "+events[i].Aggregate, d.State, Why(d), Next(&events[i], d))
 		}
 	}
 }
 
-// why is the last failure of a delivery.
-func why(d trace.Delivery) string {
+// Why is the last failure of a delivery, "-" without one.
+func Why(d trace.Delivery) string {
 	if len(d.Tries) == 0 {
 		return "-"
 	}
@@ -190,8 +190,8 @@ func why(d trace.Delivery) string {
 	return fmt.Sprintf("attempt %d at %s: %s", last.Attempt, terminal.Moment(last.FailedAt), wording.OneLine(last.Error))
 }
 
-// next is the command that goes on from a state.
-func next(e *trace.Event, d trace.Delivery) string {
+// Next is the command that goes on from the state of a delivery of the event.
+func Next(e *trace.Event, d trace.Delivery) string {
 	switch d.State {
 	case trace.Dead, trace.Discarded:
 		return "composerp dlq show " + e.ID.String()
@@ -240,7 +240,7 @@ func describeEvent(w io.Writer, e *trace.Event) {
 	}
 	terminal.Row(w)
 	terminal.Table(w, e.Deliveries, []any{"CONSUMER", "STATE", "FAILED TRIES", "THE LAST"}, func(d *trace.Delivery) []any {
-		return []any{d.Consumer, d.State, len(d.Tries), why(*d)}
+		return []any{d.Consumer, d.State, len(d.Tries), Why(*d)}
 	})
 	terminal.Row(w)
 	terminal.Row(w, indented(e.Body))

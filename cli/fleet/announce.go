@@ -24,6 +24,7 @@ func announce(console io.Writer, version string, state settings.State, private b
 		address(w, "  AMQP", at, private, true)
 	}
 	address(w, "  database", state.Database, private, false)
+	terminal.Row(w, "  page", state.PageURL)
 	terminal.Row(w, "  metrics", state.MetricsURL)
 	if state.Dashboards != "" {
 		terminal.Row(w, "  dashboards", state.Dashboards)

@@ -3,8 +3,6 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
@@ -29,17 +27,7 @@ func downCommand(dir string) string {
 	if dir == settings.Named(settings.FlagDir).Standard {
 		return "`composerp down`"
 	}
-	return "`composerp down --dir " + shellWord(dir) + "`"
-}
-
-// plainWord matches what a shell takes as it is.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+@%,:-]+$`)
-
-func shellWord(text string) string {
-	if plainWord.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return "`composerp down --dir " + terminal.ShellWord(dir) + "`"
 }
 
 func down(cctx *cli.Context) error {

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/page"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -26,6 +27,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/spans"
 )
 
 // fleet is the part of Composerp that runs in this process: ticker, relay
@@ -40,6 +42,9 @@ type fleet struct {
 	metrics    net.Listener
 	log        *slog.Logger
 	publishing *publishing.Metrics
+	collector  spans.Config // without an endpoint, no spans are made
+	spans      *spans.Recorder
+	page       page.Config // who may open the page, and whose it is
 	// ready is called once, when everything consumes.
 	ready func()
 }
@@ -56,6 +61,14 @@ func (f *fleet) run(ctx context.Context) error {
 	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
+	if f.collector.Endpoint != "" {
+		var err error
+		f.collector.Node, f.collector.Log = Holder(), f.log.With("part", "spans")
+		if f.spans, err = spans.New(ctx, f.collector); err != nil {
+			return err
+		}
+		defer f.sendSpans()
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	var poke func() bool
 	if f.relay {
@@ -80,13 +93,28 @@ func (f *fleet) run(ctx context.Context) error {
 		db.Close()
 		return err
 	}
-	health := newHealth(db, broker, Holder(), f.queues())
+	health := newHealth(db, broker, settings.Holder(), f.queues())
 	defer health.close()
-	f.serveMetrics(ctx, g, registry, health)
+	shown, err := f.newPage(ctx, registry)
+	if err != nil {
+		return err
+	}
+	defer shown.Close()
+	f.serveMetrics(ctx, g, registry, health, shown)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// lastSpans is how long the end waits for a collector.
+const lastSpans = 5 * time.Second
+
+// sendSpans sends the spans that wait.
+func (f *fleet) sendSpans() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+	defer cancel()
+	_ = f.spans.Close(ctx)
 }
 
 // broker is the broker for a part of the fleet.
@@ -111,6 +139,22 @@ func (f *fleet) role() grants.Role {
 		return grants.Relay
 	}
 	return grants.Worker
+}
+
+// newPage makes the page that is served beside the metrics.
+func (f *fleet) newPage(ctx context.Context, registry prometheus.Registerer) (*page.Page, error) {
+	broker, err := f.declaring()
+	if err != nil {
+		return nil, err
+	}
+	db, err := f.pool(ctx, registry, f.role(), "page", page.Connections)
+	if err != nil {
+		return nil, err
+	}
+	cfg := f.page
+	cfg.DB, cfg.At, cfg.Broker, cfg.Address = db, f.at, broker, f.metrics.Addr()
+	cfg.Broker.Name, cfg.Version, cfg.Log = "page", f.version, f.log.With("part", "page")
+	return page.New(cfg), nil
 }
 
 // pool opens a pool of connections, whose metrics are served.
@@ -152,10 +196,10 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
 	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
-	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: settings.Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry), Spans: f.spans}
 	g.Go(func() error {
 		defer tickDB.Close()
-		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
+		store.Lead(ctx, tickDB, "ticker", settings.Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
 		return nil
 	})
 	g.Go(func() error {
@@ -192,7 +236,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	worker.RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))
 	for i, w := range f.workers {
-		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
+		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics, Spans: f.spans}
 	}
 	if err := f.startNode(ctx, g, registry, runners, capacity, declaring); err != nil {
 		db.Close()
@@ -240,10 +284,4 @@ func listenMetrics(addr string, chosen bool) (net.Listener, error) {
 		return nil, exit.Misconfigured("serving metrics on %s: %v; choose another with --%s", addr, err, settings.FlagMetrics)
 	}
 	return l, nil
-}
-
-// Holder names this process in leases.
-func Holder() string {
-	host, _ := os.Hostname()
-	return fmt.Sprintf("%s#%d", host, os.Getpid())
 }

@@ -78,7 +78,7 @@ func serving(t *testing.T, log *slog.Logger, registry *prometheus.Registry, h *h
 		t.Fatal(err)
 	}
 	g, ctx := errgroup.WithContext(t.Context())
-	(&fleet{metrics: listener, log: log}).serveMetrics(ctx, g, registry, h)
+	(&fleet{metrics: listener, log: log}).serveMetrics(ctx, g, registry, h, nil)
 	return "http://" + listener.Addr().String()
 }
 

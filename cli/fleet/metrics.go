@@ -50,10 +50,10 @@ func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// serveMetrics serves the metrics; /healthz, which tells whether the servers answer; /readyz, which tells whether the
-// process can handle events as it should; and /livez, which tells that it runs. To end a process because a server is
-// away helps nothing, so that a liveness probe asks /livez.
-func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health *health) {
+// serveMetrics serves the metrics; the page, where there is one; /healthz, which tells whether the servers answer;
+// /readyz, which tells whether the process can handle events as it should; and /livez, which tells that it runs. To end
+// a process because a server is away helps nothing, so that a liveness probe asks /livez.
+func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health *health, page http.Handler) {
 	// Once, at the start: what dashboards and alerts have to change.
 	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
 		f.log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
@@ -63,6 +63,9 @@ func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *p
 	mux.HandleFunc("/healthz", health.healthz)
 	mux.HandleFunc("/readyz", health.readyz)
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	if page != nil {
+		mux.Handle("/", page)
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	g.Go(func() error {
 		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {

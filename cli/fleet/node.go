@@ -61,7 +61,7 @@ func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prome
 	host, _ := os.Hostname()
 	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Ordered: ordered(),
 		Broker: broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
-		Self: scaling.Node{ID: Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
+		Self: scaling.Node{ID: settings.Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
 	n.Attach()
 	g.Go(func() error {
 		defer db.Close()

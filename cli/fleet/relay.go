@@ -14,7 +14,7 @@ func RelayCommand() *cli.Command {
 		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
 			"`composerp up` includes one.",
-		Flags:  settings.ConnectionFlags(settings.FlagOf(settings.FlagMetrics)),
+		Flags:  settings.ConnectionFlags(append(settings.CollectorFlags(), settings.PageFlags()...)...),
 		Action: func(cctx *cli.Context) error { return runPart(cctx, &fleet{relay: true}) },
 	}
 }
@@ -25,16 +25,21 @@ func runPart(cctx *cli.Context, f *fleet) error {
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
+	if f.collector, err = settings.Collector(cctx); err != nil {
+		return err
+	}
 	db, at, err := settings.OpenSchemaAs(cctx, f.role(), "check", 1)
 	if err != nil {
 		return err
 	}
 	db.Close()
 	f.at, f.version = at, cctx.App.Version
+	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
 	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
 		return err
 	}
 	defer f.metrics.Close()
+	terminal.Say(cctx, "page at http://%s/", f.metrics.Addr())
 	terminal.Say(cctx, "metrics at http://%s/metrics", f.metrics.Addr())
 	return f.run(cctx.Context)
 }

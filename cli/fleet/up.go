@@ -60,6 +60,9 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
+	if f.collector, err = settings.Collector(cctx); err != nil {
+		return err
+	}
 	cfg, err := settings.WorkersConfig(cctx, f.log)
 	if err != nil {
 		return err
@@ -81,6 +84,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	}
 	defer lock.Close()
 	_ = os.Remove(filepath.Join(dir, settings.StateFile)) // of one that was killed
+	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
 	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
 		return err
 	}
@@ -93,6 +97,10 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 		defer func() { _ = own.Stop(context.Background()) }()
 	}
 	f.at = at
+	f.page.Private = own != nil
+	if f.page.Dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("finding the directory %s: %w", dir, err)
+	}
 	if err := prepare(cctx.Context, at, f.log); err != nil {
 		return err
 	}
@@ -108,7 +116,7 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 	dir := cctx.String(settings.FlagDir)
 	state := settings.State{
 		PID: os.Getpid(), Endpoints: f.at,
-		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
+		PageURL: "http://" + f.metrics.Addr().String() + "/", MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
 	}
 	if err := state.Save(dir); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	for _, w := range f.workers {
 		here = append(here, w.Name())
 	}
-	w := &watchdog.Watchdog{DB: db, Broker: broker, Republishing: republishing, Management: management, Plan: PlanOf(here...), Holder: Holder(),
+	w := &watchdog.Watchdog{DB: db, Broker: broker, Republishing: republishing, Management: management, Plan: PlanOf(here...), Holder: settings.Holder(),
 		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
 	g.Go(func() error {
 		defer db.Close()

@@ -84,13 +84,13 @@ func poList(cctx *cli.Context, db *store.DB, q orderQuestion) error {
 		}
 		return []any{
 			o.Number, terminal.Moment(o.CreatedAt), strings.ToLower(o.Status), o.Supplier, o.Location, item, quantity, received,
-			total(o), o.DecidedBy, sent(o), o.Tenant,
+			Total(o), o.DecidedBy, sent(o), o.Tenant,
 		}
 	})
 }
 
-// total is what an order costs, as far as that is known.
-func total(o *purchasing.PurchaseOrder) string {
+// Total is what an order costs, as far as that is known.
+func Total(o *purchasing.PurchaseOrder) string {
 	if !o.Priced {
 		return "not known"
 	}

@@ -70,7 +70,7 @@ func head(w io.Writer, o *purchasing.PurchaseOrder) {
 	terminal.Row(w, "status", strings.ToLower(o.Status))
 	terminal.Row(w, "supplier", strings.TrimSpace(o.Supplier+" "+o.SupplierName))
 	terminal.Row(w, "for location", o.Location)
-	terminal.Row(w, "total", total(o))
+	terminal.Row(w, "total", Total(o))
 	if d := o.Dispatch; d != nil {
 		way := sent(o)
 		if d.SentAt != nil {

@@ -49,6 +49,16 @@ func NewReader(cctx *cli.Context, log *slog.Logger) *Reader {
 	}
 }
 
+// NewFleetReader makes a reader for the fleet of this process, of servers that are known. It takes the pool, of two
+// connections at least, and closes it.
+func NewFleetReader(at settings.Endpoints, db *store.DB, broker rabbitmq.Config) *Reader {
+	return &Reader{
+		discover: func() (settings.Endpoints, error) { return at, nil },
+		config:   func(settings.Endpoints) (rabbitmq.Config, error) { return broker, nil },
+		at:       at, db: db,
+	}
+}
+
 // Close closes what is open. While a reading waits for a server it leaves that to the end of the process.
 func (r *Reader) Close() {
 	if !r.reading.TryLock() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -43,7 +44,21 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 // FleetFlags are for commands that run workers and log from that level on.
 func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
-	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
+	flags = append(flags, CollectorFlags()...)
+	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagPageToken), FlagOf(flagPageHosts), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
+}
+
+// PageFlags are the flags of commands that serve the page and run no workers.
+func PageFlags() []cli.Flag {
+	return []cli.Flag{FlagOf(FlagMetrics), FlagOf(flagPageToken), FlagOf(flagPageHosts)}
+}
+
+// PageAccess is who may open the page: the token, "" without one, and the names of this process's host.
+func PageAccess(cctx *cli.Context) (token string, hosts []string) {
+	if names := cctx.String(flagPageHosts); names != "" {
+		hosts = strings.Split(names, ",")
+	}
+	return cctx.String(flagPageToken), hosts
 }
 
 // wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.

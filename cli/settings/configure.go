@@ -101,10 +101,14 @@ func (c *configuration) Value(s setting) (Value, error) {
 		return v, err
 	}
 	if err := s.check(v.Text); err != nil {
-		if v.typed {
-			return v, exit.Usage("--%s %q: %v", s.Name, v.Text, err)
+		shown := v.Text
+		if s.Show != nil {
+			shown = s.Show(v.Text)
 		}
-		return v, exit.Misconfigured("%s %q: %v", v.Origin, v.Text, err)
+		if v.typed {
+			return v, exit.Usage("--%s %q: %v", s.Name, shown, err)
+		}
+		return v, exit.Misconfigured("%s %q: %v", v.Origin, shown, err)
 	}
 	return v, nil
 }

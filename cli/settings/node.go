@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,4 +68,10 @@ func ParseLabels(text string) ([]string, error) {
 		}
 	}
 	return labels, nil
+}
+
+// Holder names this process in leases.
+func Holder() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s#%d", host, os.Getpid())
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -41,10 +42,14 @@ const (
 	FlagLabels        = "labels"
 	FlagOperator      = "operator"
 	FlagMetrics       = "metrics-addr"
+	flagPageToken     = "page-token"
+	flagPageHosts     = "page-hosts"
 	flagNotification  = "notification-url"
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
 	flagWebhookSecret = "webhook-secret"
+	flagOTLP          = "otlp-endpoint"
+	flagTraceRatio    = "trace-ratio"
 	FlagLogLevel      = "log-level"
 	FlagLogFormat     = "log-format"
 )
@@ -63,11 +68,16 @@ var All = []setting{
 	{Name: FlagLabels, form: asList, check: checkLabels, Usage: "labels of this process for `composerp scale --on`, such as zone=north, separated by commas"},
 	{Name: FlagOperator, Usage: "name of who runs a command, for the operator log; default: the user of this machine"},
 	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
+	{Name: flagPageToken, check: checkPageToken, Show: func(string) string { return hidden },
+		Usage: "secret by which the page at the metrics' address is opened, 16 characters or more; needed where that address is not on loopback; better in a file"},
+	{Name: flagPageHosts, form: asList, Usage: "names by which browsers reach the page, beside localhost, IP addresses and this machine's name, separated by commas"},
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
+	{Name: flagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
+	{Name: flagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record of which no traceparent says whether to, above 0 and at most 1"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
 	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }
@@ -144,9 +154,23 @@ func checkLogFormat(value string) error {
 	return nil
 }
 
+func checkPageToken(value string) error {
+	if value != "" && len(value) < 16 {
+		return fmt.Errorf("want 16 characters or more")
+	}
+	return nil
+}
+
 func checkHTTP(value string) error {
 	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("want a URL such as https://host/path")
+	}
+	return nil
+}
+
+func checkRatio(value string) error {
+	if ratio, err := strconv.ParseFloat(value, 64); err != nil || !(ratio > 0 && ratio <= 1) {
+		return fmt.Errorf("want a number above 0 and at most 1, such as 0.01")
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 type State struct {
 	PID int `json:"pid"`
 	Endpoints
+	PageURL    string    `json:"pageUrl,omitempty"`
 	MetricsURL string    `json:"metricsUrl,omitempty"`
 	Dashboards string    `json:"dashboardsUrl,omitempty"` // the console page of its Prometheus
 	StartedAt  time.Time `json:"startedAt"`

@@ -129,6 +129,10 @@ func TestAnAuditGoesOnFromTheLastCheckpoint(t *testing.T) {
 	}
 	a.appendEvents(1)
 	a.audit(audit.Scope{}, "handled")
+	last := storetest.MustGet(audit.ReadProven(t.Context(), a.DB))(t)
+	if last == nil || last.Events != 3 || last.Open != 0 || len(last.Handled) != 1 || storetest.One[int64](t, a.SQL(), `SELECT max(id) FROM audit_checkpoint`) != last.ID {
+		t.Errorf("the newest checkpoint covers %+v", last)
+	}
 }
 
 // An event whose number was drawn before the checkpoint, and whose transaction ends after it.

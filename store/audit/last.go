@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -27,4 +29,36 @@ func ReadLastProof(ctx context.Context, db *store.DB) (LastProof, error) {
 	p, err := pg.One[LastProof](ctx, db, "reading the last audit", lastProof)
 	p.Since = pg.Seconds(p.SinceSeconds)
 	return p, err
+}
+
+// Proven is what the newest checkpoint covers.
+type Proven struct {
+	Checkpoint
+	Published int64            // of its events, by the relay
+	ByType    map[string]int64 // its events
+	Handled   map[string]int64 // deliveries, by consumer
+	// Open is how many deliveries it excused by name: they were pending, or dead letters.
+	Open int64
+}
+
+var newestCheckpoint = pg.SQL(`
+SELECT c.id, c.made_at, c.tallies, (SELECT count(*) FROM audit_open o WHERE o.checkpoint = c.id) AS open
+FROM audit_checkpoint c ORDER BY c.id DESC LIMIT 1`)
+
+// ReadProven reads the newest checkpoint; nil where there is none.
+func ReadProven(ctx context.Context, db *store.DB) (*Proven, error) {
+	rows, err := pg.List[struct {
+		Checkpoint
+		Tallies []byte `db:"tallies"`
+		Open    int64  `db:"open"`
+	}](ctx, db, "reading what is proven", newestCheckpoint)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	last, sums := rows[0], newTally()
+	if err := json.Unmarshal(last.Tallies, &sums); err != nil {
+		return nil, fmt.Errorf("reading checkpoint %d: %w", last.ID, err)
+	}
+	last.Events = sums.events()
+	return &Proven{Checkpoint: last.Checkpoint, Published: sums.Published, ByType: sums.Events, Handled: sums.Handled, Open: last.Open}, nil
 }

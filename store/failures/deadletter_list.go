@@ -20,6 +20,7 @@ type LetterFilter struct {
 	Type            string
 	Error           string // a part of the error, ignoring case, or its fingerprint
 	Tenant          string
+	NoTenant        bool // those that name no tenant, because their message could not be read
 	Aggregate       string
 	Quarantine      string
 	Since, Until    time.Time // died at or after, and before
@@ -31,7 +32,7 @@ type LetterFilter struct {
 const chosenLetters = `
     (cardinality($1::text[]) = 0 OR d.consumer = ANY ($1::text[])) AND ($2 = '' OR d.type = $2)
     AND ($3 = '' OR d.fingerprint = $3 OR position(lower($3) IN lower(d.error)) > 0)
-    AND ($4 = '' OR d.tenant_id = $4) AND ($5 = '' OR d.aggregate_id = $5) AND ($6 = '' OR d.quarantine = $6)
+    AND (cardinality($4::text[]) = 0 OR d.tenant_id = ANY ($4::text[])) AND ($5 = '' OR d.aggregate_id = $5) AND ($6 = '' OR d.quarantine = $6)
     AND d.died_at >= coalesce($7::timestamptz, '-infinity') AND d.died_at < coalesce($8::timestamptz, 'infinity')
     AND (cardinality($9::text[]) = 0 OR d.id::text = ANY ($9::text[]) OR d.event_id::text = ANY ($9::text[]) OR d.message_id = ANY ($9::text[]))
     AND ($10 OR d.lies)`
@@ -40,8 +41,12 @@ const chosenLetters = `
 func (f LetterFilter) arguments(more ...any) []any {
 	instant := func(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
 	list := func(texts []string) pq.StringArray { return append(pq.StringArray{}, texts...) }
+	var tenants []string
+	if f.Tenant != "" || f.NoTenant {
+		tenants = append(tenants, f.Tenant)
+	}
 	return append([]any{
-		list(f.Consumers), f.Type, f.Error, f.Tenant, f.Aggregate, f.Quarantine, instant(f.Since), instant(f.Until), list(f.IDs), f.IncludeResolved,
+		list(f.Consumers), f.Type, f.Error, list(tenants), f.Aggregate, f.Quarantine, instant(f.Since), instant(f.Until), list(f.IDs), f.IncludeResolved,
 	}, more...)
 }
 
@@ -80,6 +85,26 @@ func OldestLetters(ctx context.Context, db *store.DB) (map[string]time.Time, err
 		return err
 	})
 	return oldest, err
+}
+
+// RedriveProgress is how far the letters of one consumer that went back to it since a time have come.
+type RedriveProgress struct {
+	Consumer string    `db:"consumer"`
+	SentBack int       `db:"sent_back"` // and not among the dead letters again
+	Again    int       `db:"again"`     // redriven before, and pending again
+	Pending  int       `db:"pending"`   // all that are left
+	Last     time.Time `db:"last"`      // when the last one went back
+}
+
+var redriveProgress = pg.SQL(`
+SELECT d.consumer, count(*) FILTER (WHERE d.redriven_at >= $11) AS sent_back, count(*) FILTER (WHERE d.lies AND d.redrives > 0) AS again,
+       count(*) FILTER (WHERE d.lies) AS pending, max(d.redriven_at) AS last
+FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer HAVING max(d.redriven_at) >= $11 ORDER BY last DESC, d.consumer`)
+
+// RedrivesSince returns the consumers to which letters of a filter went back since a time, the last redrive first.
+func RedrivesSince(ctx context.Context, db *store.DB, of LetterFilter, since time.Time) ([]RedriveProgress, error) {
+	of.IncludeResolved = true
+	return pg.List[RedriveProgress](ctx, db, "reading how far redrives have come", redriveProgress, of.arguments(since)...)
 }
 
 // LetterGroup is dead letters of one consumer, event type and error fingerprint.

@@ -126,3 +126,32 @@ func TestSuspectsAreCountedUntilCleared(t *testing.T) {
 		t.Errorf("after its batch a message alone was noted from %d and %d tries, of size %d", first, second, sizes("a")["a"])
 	}
 }
+
+// Progress of redrives counts the letters that went back since a time, and those that are pending again; letters that
+// name no tenant can be chosen alone.
+func TestRedrivesSince(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	letter := func(consumer, body string) failures.DeadLetter {
+		return failures.DeadLetter{ID: uuid.New(), Consumer: consumer, DiedAt: storetest.Morning, Body: []byte(body)}
+	}
+	const acme = `{"tenantId":"acme"}`
+	back, again, left := letter("ledger", acme), letter("ledger", acme), letter("ledger", acme)
+	records(p, back, again, left, letter("lots", acme), letter("ledger", `{"tenantId":"zenith"}`), letter("ledger", "unread"))
+	since := storetest.MustGet(store.ServerTime(t.Context(), p.DB))(t)
+	storetest.Must(t, failures.MarkDeadLetters(t.Context(), p.DB, failures.Redriven, []uuid.UUID{back.ID, again.ID}))
+	// As a walk that finds it in the queue again.
+	p.Exec(`UPDATE dead_letter SET redriven_at = NULL WHERE id = $1`, again.ID)
+	of := failures.LetterFilter{Tenant: "acme"}
+	found := storetest.MustGet(failures.RedrivesSince(t.Context(), p.DB, of, since))(t)
+	if len(found) != 1 || found[0].Consumer != "ledger" || found[0].SentBack != 1 || found[0].Again != 1 || found[0].Pending != 2 || found[0].Last.Before(since) {
+		t.Errorf("the redrive has come to %+v", found)
+	}
+	if later := storetest.MustGet(failures.RedrivesSince(t.Context(), p.DB, of, since.Add(time.Hour)))(t); len(later) != 0 {
+		t.Errorf("since an hour later: %+v", later)
+	}
+	groups := storetest.MustGet(failures.LetterGroups(t.Context(), p.DB, failures.LetterFilter{NoTenant: true}, 0))(t)
+	if len(groups) != 1 || groups[0].Count != 1 {
+		t.Errorf("letters of no tenant: %+v", groups)
+	}
+}

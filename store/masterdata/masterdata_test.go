@@ -73,6 +73,26 @@ func TestMasterDataChangesOnlyWhenItDiffers(t *testing.T) {
 	}
 }
 
+// Every tenant with items is named once, whatever comes between.
+func TestTenantNames(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	names := func(limit int) string {
+		return strings.Join(storetest.MustGet(masterdata.TenantNames(t.Context(), p.DB, limit))(t), " ")
+	}
+	if got := names(10); got != "" {
+		t.Errorf("without items there are the tenants %s", got)
+	}
+	for _, tenant := range []string{"b", "a", "c"} {
+		for _, item := range []string{"x", "y"} {
+			storetest.MustGet(masterdata.SetItems(t.Context(), p.DB, []masterdata.Item{{Tenant: tenant, Item: item}}))(t)
+		}
+	}
+	if got := names(10) + ", " + names(2); got != "a b c, a b" {
+		t.Errorf("the tenants are %s", got)
+	}
+}
+
 // Rows that the ledger made are completed, not replaced, and an edit changes only the fields it names.
 func TestAnEditChangesWhatItNames(t *testing.T) {
 	t.Parallel()

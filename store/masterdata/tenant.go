@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // TenantSetting is how a tenant's planning works, and which events it takes.
@@ -72,4 +73,17 @@ func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSe
 // TenantSettings lists the settings of tenants that have their own.
 func TenantSettings(ctx context.Context, db *store.DB, f Filter) ([]TenantSetting, error) {
 	return tenantSettings.list(ctx, db, f)
+}
+
+// One key of an index a tenant is read: the table of items may be long.
+var tenantNames = pg.SQL(`
+WITH RECURSIVE named AS (
+    (SELECT min(tenant_id) AS tenant_id FROM item)
+    UNION ALL SELECT (SELECT min(i.tenant_id) FROM item i WHERE i.tenant_id > n.tenant_id) FROM named n WHERE n.tenant_id IS NOT NULL
+)
+SELECT tenant_id FROM named WHERE tenant_id IS NOT NULL ORDER BY tenant_id LIMIT $1`)
+
+// TenantNames returns the tenants that have items, by name, at most limit of them.
+func TenantNames(ctx context.Context, db *store.DB, limit int) ([]string, error) {
+	return pg.List[string](ctx, db, "reading the tenants", tenantNames, limit)
 }

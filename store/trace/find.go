@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
@@ -62,13 +64,28 @@ func (s search) mentioning(ctx context.Context, names []string, take func(Event)
 		if id, err := uuid.Parse(name); err == nil {
 			ids = append(ids, id)
 		}
-		text, err := json.Marshal(name)
+		texts, err := quotations(name)
 		if err != nil {
 			return fmt.Errorf("looking for %q: %w", name, err)
 		}
-		quoted = append(quoted, string(text))
+		quoted = append(quoted, texts...)
 	}
 	return s.each(ctx, ids, quoted, take)
+}
+
+// quotations are how a body may write a text: with <, > and & as they are, and as Go writes them by itself.
+func quotations(text string) ([]string, error) {
+	escaped, err := json.Marshal(text)
+	if err != nil {
+		return nil, err
+	}
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil {
+		return nil, err
+	}
+	return slices.Compact([]string{string(escaped), strings.TrimSuffix(plain.String(), "\n")}), nil
 }
 
 // each gives the events with one of the ids, and those whose bodies hold one of the texts.

@@ -70,6 +70,7 @@ func TestATreeHasWhatLeadsToANameAndWhatFollows(t *testing.T) {
 	h.append("orphan", "missing", "elsewhere", "S-6")
 	h.append("later", "", "", "D-1") // of the same order as leaf of right
 	h.append("alone", "", "elsewhere", "S-4")
+	h.append("plain", "", "", "R&D <1>") // as its publisher wrote it
 	for _, c := range []struct {
 		q    trace.Query
 		want string
@@ -84,6 +85,7 @@ func TestATreeHasWhatLeadsToANameAndWhatFollows(t *testing.T) {
 		{trace.Query{Name: `a "quoted" other`}, "other*\n"},
 		{trace.Query{Name: "S-2", Tenant: "shop"}, "root\n left*\n  leaf\n"},
 		{trace.Query{Name: "S-2", Tenant: "another"}, ""},
+		{trace.Query{Name: "R&D <1>"}, "plain*\n"},
 		{trace.Query{Name: "S"}, ""},
 		{trace.Query{Name: "%"}, ""},
 		{trace.Query{Name: uuid.NewString()}, ""},

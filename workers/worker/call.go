@@ -153,7 +153,7 @@ func (p processor) processCall(ctx context.Context, m message, c call) (outcome,
 	}
 	failpoint.Hit("call.prepared")
 	var record Record
-	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	calling, cancel := context.WithTimeout(p.spans.Within(ctx, p.worker.name, e.Envelope), callTimeout)
 	err := guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
 	cancel()
 	if err != nil {

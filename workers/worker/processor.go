@@ -21,6 +21,7 @@ import (
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/workers/worker/recent"
+	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/timing"
 )
 
@@ -34,6 +35,7 @@ type processor struct {
 	bounds   *eventlog.Bounds
 	lane     *lanes.Lane   // that its transactions must own; nil: none
 	batch    *timing.Batch // nil: late deliveries are not kept
+	spans    *spans.Recorder
 }
 
 // message is a delivery and, but for OnMessages, the event in it.

@@ -104,6 +104,7 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		s.works.retried()
 	}
 	s.count(string(outcome), 1)
+	s.span(m, 1, s.processor.batch.Began, string(outcome), failure)
 	s.about(copied, attempt+1).Warn(logFailed, "outcome", outcome, "class", class, "error", failure)
 	return nil
 }
@@ -207,6 +208,7 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	}
 	s.works.deferred()
 	s.count(string(failures.OutcomeDeferred), 1)
+	s.span(m, 1, s.processor.batch.Began, string(failures.OutcomeDeferred), away)
 	s.deferred.add(away)
 	log := s.about(copied, max(0, m.Attempt())+1)
 	log.Info(logDeferred, "dependency", away.dependency, "wait", away.wait, "error", away)

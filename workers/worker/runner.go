@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/permits"
+	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/timing"
 )
 
@@ -31,6 +32,8 @@ type Runner struct {
 	Node    string
 	Log     *slog.Logger
 	Metrics *Metrics
+	// Spans, if set, tell a collector of each attempt to handle an event.
+	Spans *spans.Recorder
 	// Started, if set, is called whenever a slot has begun to consume.
 	Started func()
 	// Ended, if set, is called whenever a slot has ceased to consume.
@@ -110,7 +113,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
 		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
-			r.processor = processor{worker: r.Worker, db: r.DB, consumer: consumer, bounds: new(eventlog.Bounds)}
+			r.processor = processor{worker: r.Worker, db: r.DB, consumer: consumer, bounds: new(eventlog.Bounds), spans: r.Spans}
 			return nil
 		}
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {

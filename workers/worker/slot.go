@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/timing"
 )
 
@@ -248,7 +251,7 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 	if err != nil {
 		return err
 	}
-	s.observe(done.claimed)
+	s.observe(began, done.claimed)
 	s.count(outcomeHandled, done.handled)
 	s.count(outcomeParked, done.parked)
 	s.count(outcomeDuplicate, len(messages)-done.handled-done.parked)
@@ -258,14 +261,31 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 	return nil
 }
 
-// observe counts where the time of deliveries went whose effects are committed.
-func (s *slot) observe(handled []message) {
+// observe counts where the time of deliveries went whose effects are committed, and tells of the attempt that began
+// then.
+func (s *slot) observe(began time.Time, handled []message) {
 	now := time.Now()
+	if s.Spans != nil {
+		for i := range handled {
+			s.span(handled[i], len(handled), began, outcomeHandled, nil)
+		}
+	}
 	for i := range handled {
 		times := handled[i].times
 		s.processor.batch.End(&times, now)
 		s.delays.Observe(&times, handled[i].measured)
 	}
+}
+
+// span tells of an attempt to handle a message, which is over.
+func (s *slot) span(m message, batch int, began time.Time, outcome string, failure error) {
+	if m.event.ID == uuid.Nil {
+		return // it could not be read
+	}
+	s.Spans.Handled(spans.Handling{
+		Worker: s.Worker.name, Queue: s.queue, Event: m.event.Envelope, FromLog: m.event.LogSeq > 0, Attempt: max(0, m.Attempt()),
+		Outcome: outcome, Batch: batch, Began: began, Ended: time.Now(), Err: failure,
+	})
 }
 
 func (s *slot) count(outcome string, n int) {

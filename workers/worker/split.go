@@ -76,6 +76,7 @@ func (s *slot) prepareTogether(ctx context.Context, messages []message) ([]messa
 	}
 	var left []message
 	var done outcome
+	began := time.Now()
 	err := s.whileUnserved(ctx, func() (err error) {
 		left, done, err = s.processor.prepareAll(ctx, messages)
 		return err
@@ -87,7 +88,7 @@ func (s *slot) prepareTogether(ctx context.Context, messages []message) ([]messa
 	if err != nil {
 		return nil, err
 	}
-	s.observe(done.claimed)
+	s.observe(began, done.claimed)
 	s.count(outcomeHandled, done.handled)
 	s.count(outcomeDuplicate, len(messages)-len(left)-done.handled)
 	return left, nil

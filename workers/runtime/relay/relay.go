@@ -43,6 +43,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/workers/runtime/pipeline"
+	"github.com/composerp/composerp/workers/worker/spans"
 )
 
 // LeaseName is the lease relays compete for, and the name of their cursor.
@@ -58,6 +59,8 @@ type Relay struct {
 	Hints   <-chan struct{}
 	Log     *slog.Logger
 	Metrics *Metrics
+	// Spans, if set, tell a collector of each event that was published.
+	Spans *spans.Recorder
 }
 
 // pageSize is how many events one statement reads; window how many may be
@@ -249,6 +252,7 @@ func (r *Relay) await(ctx context.Context, publisher *rabbitmq.Publisher, p *pag
 		if errors.Is(err, rabbitmq.ErrUnroutable) {
 			err = r.divert(ctx, publisher, &p.Events[i])
 		}
+		r.span(&p.Events[i], p.published, err)
 		if err != nil {
 			return fmt.Errorf("waiting for the confirm of event %s: %w", p.Events[i].EventID, err)
 		}
@@ -260,4 +264,14 @@ func (r *Relay) await(ctx context.Context, publisher *rabbitmq.Publisher, p *pag
 		r.Metrics.confirming.Observe(time.Since(p.published).Seconds())
 	}
 	return err
+}
+
+// span tells that the broker has answered for an event.
+func (r *Relay) span(e *eventlog.Entry, published time.Time, failure error) {
+	if r.Spans == nil {
+		return
+	}
+	if decoded, err := event.Decode(e.Body); err == nil {
+		r.Spans.Published(decoded.Envelope, topology.Events, published, time.Now(), failure)
+	}
 }

@@ -4,67 +4,25 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker/spans"
+	"github.com/composerp/composerp/workers/worker/spans/spanstest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// stub is a collector of OTLP over HTTP.
-type stub struct {
-	*httptest.Server
-	mu       sync.Mutex
-	spans    map[string]*otlp.Span // by name
-	services map[string]string     // attributes of the last resource
-}
-
-func newStub(t *testing.T) *stub {
-	s := &stub{spans: map[string]*otlp.Span{}, services: map[string]string{}}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		var request collector.ExportTraceServiceRequest
-		if err == nil {
-			err = proto.Unmarshal(body, &request)
-		}
-		if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
-			t.Errorf("%s %s: %v, of type %s", r.Method, r.URL, err, r.Header.Get("Content-Type"))
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, resource := range request.ResourceSpans {
-			for _, a := range resource.Resource.Attributes {
-				s.services[a.Key] = a.Value.GetStringValue()
-			}
-			for _, scope := range resource.ScopeSpans {
-				for _, span := range scope.Spans {
-					s.spans[span.Name] = span
-				}
-			}
-		}
-		w.Header().Set("Content-Type", "application/x-protobuf")
-		answer, _ := proto.Marshal(&collector.ExportTraceServiceResponse{})
-		_, _ = w.Write(answer)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// recorder is that of one process; closed sends what it has.
-func (s *stub) recorder(t *testing.T, ratio float64) (r *spans.Recorder, closed func()) {
+// process is the recorder of one process; closed sends what it has.
+func process(t *testing.T, to *spanstest.Collector, ratio float64) (r *spans.Recorder, closed func()) {
 	t.Helper()
-	r, err := spans.New(t.Context(), spans.Config{Endpoint: s.URL, Ratio: ratio, Version: "1.2.3", Node: "n1"})
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: to.URL, Ratio: ratio, Version: "1.2.3", Node: "n1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,23 +34,14 @@ func (s *stub) recorder(t *testing.T, ratio float64) (r *spans.Recorder, closed 
 	}
 }
 
-func (s *stub) span(t *testing.T, name string) *otlp.Span {
+// last is the last span of a name.
+func last(t *testing.T, of *spanstest.Collector, name string) *otlp.Span {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.spans[name] == nil {
-		t.Fatalf("there is no span %q among %v", name, s.spans)
+	span := of.Last(name, "", "")
+	if span == nil {
+		t.Fatalf("there is no span %q among %v", name, of.Spans())
 	}
-	return s.spans[name]
-}
-
-func attributeOf(span *otlp.Span, key string) string {
-	for _, a := range span.Attributes {
-		if a.Key == key {
-			return strings.Trim(a.Value.String(), `"`)
-		}
-	}
-	return ""
+	return span
 }
 
 const (
@@ -110,7 +59,7 @@ func soldWith(t *testing.T, traceparent string) event.Any {
 // handling, and the publishing of what follows from it.
 func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
 	t.Parallel()
-	collected := newStub(t)
+	collected := spanstest.New(t)
 	began := time.Now().Add(-time.Second).Truncate(time.Microsecond)
 	ended := began.Add(30 * time.Millisecond)
 	sale := soldWith(t, "00-"+traceID+"-"+till+"-01")
@@ -121,22 +70,22 @@ func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	relay, closeRelay := collected.recorder(t, 0)
+	relay, closeRelay := process(t, collected, 0)
 	relay.Published(sale.Envelope, "composerp.events", began, ended, nil)
 	closeRelay()
-	sent := collected.span(t, "send composerp.events")
-	worker, closeWorker := collected.recorder(t, 0)
+	sent := last(t, collected, "send composerp.events")
+	worker, closeWorker := process(t, collected, 0)
 	worker.Handled(spans.Handling{Worker: "ledger", Queue: "composerp.ledger", Event: sale.Envelope, FromLog: true, Outcome: "retried", Batch: 3, Began: began, Ended: ended, Err: errors.New("a lock")})
 	closeWorker()
-	failed := collected.span(t, "process composerp.ledger")
-	worker, closeWorker = collected.recorder(t, 0)
+	failed := last(t, collected, "process composerp.ledger")
+	worker, closeWorker = process(t, collected, 0)
 	worker.Handled(spans.Handling{Worker: "ledger", Queue: "composerp.ledger", Event: sale.Envelope, FromLog: true, Attempt: 1, Outcome: "handled", Batch: 3, Began: began, Ended: ended})
 	closeWorker()
-	handled := collected.span(t, "process composerp.ledger")
-	relay, closeRelay = collected.recorder(t, 0)
+	handled := last(t, collected, "process composerp.ledger")
+	relay, closeRelay = process(t, collected, 0)
 	relay.Published(update.Envelope, "composerp.events", began, ended, nil)
 	closeRelay()
-	effect := collected.span(t, "send composerp.events")
+	effect := last(t, collected, "send composerp.events")
 
 	for name, s := range map[string]*otlp.Span{"sent": sent, "failed": failed, "handled": handled, "effect": effect} {
 		if hex.EncodeToString(s.TraceId) != traceID {
@@ -167,11 +116,11 @@ func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
 		"messaging.system": "rabbitmq", "messaging.operation.type": "process", "messaging.destination.name": "composerp.ledger",
 		"messaging.message.id": sale.ID.String(), "messaging.batch.message_count": "3", "composerp.outcome": "handled", "composerp.event.type": "SALE_COMPLETED",
 	} {
-		if got := attributeOf(handled, key); !strings.Contains(got, want) {
+		if got := spanstest.Attribute(handled, key); !strings.Contains(got, want) {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
-	if got := collected.services; got["service.name"] != "composerp" || got["service.version"] != "1.2.3" || got["service.instance.id"] != "n1" {
+	if got := collected.Resource(); got["service.name"] != "composerp" || got["service.version"] != "1.2.3" || got["service.instance.id"] != "n1" {
 		t.Errorf("the resource is %v", got)
 	}
 }
@@ -179,18 +128,18 @@ func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
 // A call carries the id of its own span, which is a child of the handling; without a recorder, the event's traceparent.
 func TestACallCarriesItsTrace(t *testing.T) {
 	t.Parallel()
-	collected := newStub(t)
+	collected := spanstest.New(t)
 	sale := soldWith(t, "00-"+traceID+"-"+till+"-01")
-	r, closed := collected.recorder(t, 0)
+	r, closed := process(t, collected, 0)
 	request := httptest.NewRequest(http.MethodPost, "http://supplier.example/secret-path", http.NoBody)
 	spans.BeginCall(r.Within(t.Context(), "procurement", sale.Envelope), request).End(request, http.StatusTeapot, errors.New("refused"))
 	r.Handled(spans.Handling{Worker: "procurement", Queue: "composerp.procurement", Event: sale.Envelope, Began: time.Now(), Ended: time.Now()})
 	closed()
-	call, handling := collected.span(t, "POST"), collected.span(t, "process composerp.procurement")
+	call, handling := last(t, collected, "POST"), last(t, collected, "process composerp.procurement")
 	if want := "00-" + traceID + "-" + hex.EncodeToString(call.SpanId) + "-01"; request.Header.Get("Traceparent") != want {
 		t.Errorf("the request's traceparent is %q, want %q", request.Header.Get("Traceparent"), want)
 	}
-	if string(call.ParentSpanId) != string(handling.SpanId) || attributeOf(call, "server.address") == "" || strings.Contains(call.String(), "secret") {
+	if string(call.ParentSpanId) != string(handling.SpanId) || spanstest.Attribute(call, "server.address") == "" || strings.Contains(call.String(), "secret") {
 		t.Errorf("the call is %v, the handling %x", call, handling.SpanId)
 	}
 
@@ -224,17 +173,17 @@ func TestWhatIsRecorded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			collected := newStub(t)
-			r, closed := collected.recorder(t, c.ratio)
+			collected := spanstest.New(t)
+			r, closed := process(t, collected, c.ratio)
 			for range 400 {
 				e := soldWith(t, c.traceparent).Envelope
 				r.Handled(spans.Handling{Worker: "w", Queue: e.ID.String(), Event: e, Began: time.Now(), Ended: time.Now()})
 			}
 			closed()
-			if got := len(collected.spans); got < c.want*3/4 || got > c.want*5/4 {
+			if got := len(collected.Spans()); got < c.want*3/4 || got > c.want*5/4 {
 				t.Errorf("%d of 400 were recorded, want about %d", got, c.want)
 			}
-			for _, s := range collected.spans {
+			for _, s := range collected.Spans() {
 				if c.traceparent == "" && (len(s.ParentSpanId) > 0 || uuid.UUID(s.TraceId).String() != strings.TrimPrefix(s.Name, "process ")) {
 					t.Fatalf("without a traceparent: %v", s)
 				}

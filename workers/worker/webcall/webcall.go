@@ -58,6 +58,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/spans"
 )
 
 // Limits of a call: how long connecting may take and the whole of it, and how
@@ -137,7 +138,7 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 	return answer, err
 }
 
-func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) (Answer, error) {
+func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) (answer Answer, err error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = callTime
@@ -156,15 +157,18 @@ func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) 
 	if err := c.Signer.sign(request.Header, key, time.Now(), body); err != nil {
 		return Answer{}, worker.Reject(err)
 	}
+	span, status := spans.BeginCall(ctx, request), 0
+	defer func() { span.End(request, status, err) }()
 	response, err := cmp.Or(c.through, client).Do(request)
 	if err != nil {
 		return Answer{}, fault(ctx, to, sent, fmt.Errorf("calling %s: %w", to.Host, bare(calling, err)))
 	}
 	defer response.Body.Close()
+	status = response.StatusCode
 	if !taken(response.StatusCode) {
 		return Answer{}, refusal(to, response)
 	}
-	answer, err := read(response)
+	answer, err = read(response)
 	if err != nil {
 		return Answer{}, fault(ctx, to, sent, fmt.Errorf("reading the answer of %s: %w", to.Host, bare(calling, err)))
 	}
