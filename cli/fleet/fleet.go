@@ -63,7 +63,7 @@ func (f *fleet) run(ctx context.Context) error {
 	RegisterBuild(registry, f.version)
 	if f.collector.Endpoint != "" {
 		var err error
-		f.collector.Node, f.collector.Log = Holder(), f.log.With("part", "spans")
+		f.collector.Node, f.collector.Log = settings.Holder(), f.log.With("part", "spans")
 		if f.spans, err = spans.New(ctx, f.collector); err != nil {
 			return err
 		}
@@ -141,13 +141,17 @@ func (f *fleet) role() grants.Role {
 	return grants.Worker
 }
 
-// newPage makes the page that is served beside the metrics.
+// newPage makes the page that is served beside the metrics. It only reads.
 func (f *fleet) newPage(ctx context.Context, registry prometheus.Registerer) (*page.Page, error) {
 	broker, err := f.declaring()
 	if err != nil {
 		return nil, err
 	}
-	db, err := f.pool(ctx, registry, f.role(), "page", page.Connections)
+	role := f.role()
+	if f.at.HasRole(grants.Reader) {
+		role = grants.Reader
+	}
+	db, err := f.pool(ctx, registry, role, "page", page.Connections)
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,9 @@ func (e Endpoints) AsRole(r grants.Role) Endpoints {
 // Has tells whether the secrets have a URL of the broker for a role.
 func (e Endpoints) Has(r roles.Role) bool { return e.Secrets[secrets.AMQP(r)] != "" }
 
+// HasRole tells whether the secrets have a URL of the database for a role.
+func (e Endpoints) HasRole(r grants.Role) bool { return e.Secrets[secrets.Database(r)] != "" }
+
 // AsOperator are the endpoints of a person's commands.
 func (e Endpoints) AsOperator() Endpoints { return e.As(roles.Operator).AsRole(grants.Operator) }
 
