@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -105,16 +104,6 @@ func (f *fleet) run(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// lastSpans is how long the end waits for a collector.
-const lastSpans = 5 * time.Second
-
-// sendSpans sends the spans that wait.
-func (f *fleet) sendSpans() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
-	defer cancel()
-	_ = f.spans.Close(ctx)
 }
 
 // broker is the broker for a part of the fleet.

@@ -14,7 +14,7 @@ func RelayCommand() *cli.Command {
 		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
 			"`composerp up` includes one.",
-		Flags:  settings.ConnectionFlags(append(settings.CollectorFlags(), settings.PageFlags()...)...),
+		Flags:  settings.ConnectionFlags(append(settings.PageFlags(), settings.FlagOf(settings.FlagOTLP), settings.FlagOf(settings.FlagTraceRatio))...),
 		Action: func(cctx *cli.Context) error { return runPart(cctx, &fleet{relay: true}) },
 	}
 }
@@ -25,7 +25,7 @@ func runPart(cctx *cli.Context, f *fleet) error {
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
-	if f.collector, err = settings.Collector(cctx); err != nil {
+	if f.collector, err = collectorOf(cctx); err != nil {
 		return err
 	}
 	db, at, err := settings.OpenSchemaAs(cctx, f.role(), "check", 1)

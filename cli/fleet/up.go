@@ -60,7 +60,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
-	if f.collector, err = settings.Collector(cctx); err != nil {
+	if f.collector, err = collectorOf(cctx); err != nil {
 		return err
 	}
 	cfg, err := settings.WorkersConfig(cctx, f.log)

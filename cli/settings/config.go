@@ -44,7 +44,7 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 // FleetFlags are for commands that run workers and log from that level on.
 func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
-	flags = append(flags, CollectorFlags()...)
+	flags = append(flags, FlagOf(FlagOTLP), FlagOf(FlagTraceRatio))
 	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagPageToken), FlagOf(flagPageHosts), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
 }
 

@@ -48,8 +48,8 @@ const (
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
 	flagWebhookSecret = "webhook-secret"
-	flagOTLP          = "otlp-endpoint"
-	flagTraceRatio    = "trace-ratio"
+	FlagOTLP          = "otlp-endpoint"
+	FlagTraceRatio    = "trace-ratio"
 	FlagLogLevel      = "log-level"
 	FlagLogFormat     = "log-format"
 )
@@ -76,8 +76,8 @@ var All = []setting{
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
-	{Name: flagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
-	{Name: flagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record of which no traceparent says whether to, above 0 and at most 1"},
+	{Name: FlagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
+	{Name: FlagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record where no traceparent says whether to, above 0 and at most 1"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
 	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }

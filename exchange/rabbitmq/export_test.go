@@ -20,3 +20,6 @@ func (c *Consumer) Settling() bool {
 	c.acking.Unlock()
 	return false
 }
+
+// InFlight is how many messages are accepted and not yet confirmed.
+func (p *Publisher) InFlight() int { return p.unconfirmed() }

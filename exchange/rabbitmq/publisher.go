@@ -191,7 +191,7 @@ func (p *Publisher) settle() {
 	step := time.NewTicker(p.session.config.ConfirmTimeout / confirmTimeoutSteps)
 	defer step.Stop()
 	ended := p.session.config.Publishing.Opened(p.state)
-	defer func() { ended(p.InFlight()) }()
+	defer func() { ended(p.unconfirmed()) }()
 	for {
 		select {
 		case c := <-p.inFlight:
@@ -300,11 +300,11 @@ func (p *Publisher) lost() error {
 	}
 }
 
-// InFlight is how many messages are accepted and not yet confirmed.
-func (p *Publisher) InFlight() int { return len(p.window) }
+// unconfirmed is how many messages are accepted and not yet confirmed.
+func (p *Publisher) unconfirmed() int { return len(p.window) }
 
 func (p *Publisher) state() (inFlight int, blocked bool) {
-	return p.InFlight(), p.session.blocked.Load() != nil
+	return p.unconfirmed(), p.session.blocked.Load() != nil
 }
 
 // Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations first.

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/spans/spanstest"
 	"github.com/composerp/composerp/workers/worker/workertest"
+	"github.com/composerp/composerp/workers/worker/workertest/logs"
 )
 
 // process is the recorder of one process; closed sends what it has.
@@ -195,8 +196,8 @@ func TestWhatIsRecorded(t *testing.T) {
 // A collector that is away delays nothing, and is named in the log.
 func TestACollectorThatIsAway(t *testing.T) {
 	t.Parallel()
-	logs := &workertest.Logs{}
-	r, err := spans.New(t.Context(), spans.Config{Endpoint: "http://127.0.0.1:1", Log: logs.Logger()})
+	kept := &logs.Kept{}
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: "http://127.0.0.1:1", Log: kept.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func TestACollectorThatIsAway(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("closing took %v", took)
 	}
-	if said := logs.String(); !strings.Contains(said, "spans are lost") || !strings.Contains(said, "127.0.0.1:1") {
+	if said := kept.String(); !strings.Contains(said, "spans are lost") || !strings.Contains(said, "127.0.0.1:1") {
 		t.Errorf("the log says %q", said)
 	}
 }

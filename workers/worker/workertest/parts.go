@@ -14,12 +14,13 @@ import (
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest/logs"
 )
 
 // Part is a part of the fleet that runs beside the test, until End or the end of the test.
 type Part struct {
 	testing.TB
-	Logs    *Logs
+	Logs    *logs.Kept
 	Metrics *prometheus.Registry
 
 	name string
@@ -35,7 +36,7 @@ const endTime = 30 * time.Second
 func (env *Env) Start(name string, run func(ctx context.Context, p *Part) error) *Part {
 	env.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Part{TB: env, Logs: &Logs{}, Metrics: prometheus.NewRegistry(), name: name, stop: cancel, done: make(chan struct{})}
+	p := &Part{TB: env, Logs: &logs.Kept{}, Metrics: prometheus.NewRegistry(), name: name, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		p.err = run(ctx, p)
