@@ -42,7 +42,7 @@ func create(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return exit.Usage("`%s` takes the name of a file", cctx.Command.HelpName)
 	}
-	at, err := settings.Given(cctx)
+	at, err := settings.ForAll(cctx)
 	if err != nil {
 		return err
 	}
@@ -96,11 +96,11 @@ func DatabaseCommand() *cli.Command {
 }
 
 func printRoles(cctx *cli.Context) error {
-	e, err := settings.Given(cctx)
+	urls, err := settings.Secrets(cctx)
 	if err != nil {
 		return err
 	}
-	passwords := e.Secrets.Passwords()
+	passwords := urls.Passwords()
 	if len(passwords) == 0 {
 		terminal.Say(cctx, "the roles get no passwords: give --%s FILE (`composerp secrets create` writes one)", settings.FlagSecrets)
 	}

@@ -148,7 +148,11 @@ func topologyExport(cctx *cli.Context) error {
 	var definitions any = needs
 	if cctx.Bool(flagWithUsers) {
 		subs := workers.Subscriptions()
-		logins := e.Secrets.Logins(subs)
+		urls, err := settings.Secrets(cctx)
+		if err != nil {
+			return err
+		}
+		logins := urls.Logins(subs)
 		if len(logins) == 0 {
 			terminal.Say(cctx, "the users have no passwords: give --%s FILE (`composerp secrets create` writes one), or rabbitmqctl change_password each", settings.FlagSecrets)
 		}

@@ -130,13 +130,17 @@ func (f *fleet) role() grants.Role {
 	return grants.Worker
 }
 
-// newPage makes the page that is served beside the metrics.
+// newPage makes the page that is served beside the metrics. It only reads.
 func (f *fleet) newPage(ctx context.Context, registry prometheus.Registerer) (*page.Page, error) {
 	broker, err := f.declaring()
 	if err != nil {
 		return nil, err
 	}
-	db, err := f.pool(ctx, registry, f.role(), "page", page.Connections)
+	role := f.role()
+	if f.at.HasRole(grants.Reader) {
+		role = grants.Reader
+	}
+	db, err := f.pool(ctx, registry, role, "page", page.Connections)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func measure(cctx *cli.Context) error {
 
 // benchServers gives the servers that were named, or starts some for the bench alone.
 func benchServers(cctx *cli.Context) (settings.Endpoints, func(), error) {
-	at, err := settings.Given(cctx)
+	at, err := settings.ForAll(cctx)
 	if err != nil {
 		return at, nil, err
 	}

@@ -22,18 +22,31 @@ type Endpoints struct {
 	Secrets    secrets.URLs `json:"secrets,omitempty"`
 
 	wanted struct{ amqp, database string } // the keys of Secrets that were looked for
+	forAll *forAll                         // nil: Database and AMQP are
+}
+
+// forAll are the URLs for the parts that Secrets have none for.
+type forAll struct{ database, amqp string }
+
+func (e Endpoints) part() Endpoints {
+	if e.forAll == nil {
+		e.forAll = &forAll{e.Database, e.AMQP}
+	}
+	return e
 }
 
 // As are the endpoints of a part of the fleet, by its role on the broker.
 func (e Endpoints) As(r roles.Role) Endpoints {
+	e = e.part()
 	e.wanted.amqp = secrets.AMQP(r)
-	e.AMQP = cmp.Or(e.Secrets[e.wanted.amqp], e.AMQP)
+	e.AMQP = cmp.Or(e.Secrets[e.wanted.amqp], e.forAll.amqp)
 	return e
 }
 
 // AsRole are the endpoints of a part of the fleet, by its role in the database.
 func (e Endpoints) AsRole(r grants.Role) Endpoints {
-	e.wanted.database = secrets.Database(r)
+	e = e.part()
+	e.wanted.database, e.Database = secrets.Database(r), e.forAll.database
 	if own := e.Secrets[e.wanted.database]; own != "" {
 		e.Database = withPGVariables(own)
 	}
@@ -42,6 +55,9 @@ func (e Endpoints) AsRole(r grants.Role) Endpoints {
 
 // Has tells whether the secrets have a URL of the broker for a role.
 func (e Endpoints) Has(r roles.Role) bool { return e.Secrets[secrets.AMQP(r)] != "" }
+
+// HasRole tells whether the secrets have a URL of the database for a role.
+func (e Endpoints) HasRole(r grants.Role) bool { return e.Secrets[secrets.Database(r)] != "" }
 
 // AsOperator are the endpoints of a person's commands.
 func (e Endpoints) AsOperator() Endpoints { return e.As(roles.Operator).AsRole(grants.Operator) }
@@ -54,22 +70,38 @@ func (e Endpoints) unknown(server, flag, key string) error {
 	return exit.Misconfigured("no %s is known: run `composerp up` here, or set %s", server, Named(flag).Variable())
 }
 
+// Secrets are the URLs of the file of secrets; none without one.
+func Secrets(cctx *cli.Context) (secrets.URLs, error) {
+	path, err := Configured(cctx).Value(Named(FlagSecrets))
+	if err != nil || path.Text == "" {
+		return nil, err
+	}
+	urls, err := secrets.Read(path.Text)
+	if err != nil {
+		return nil, exit.Misconfigured("%s, %s: %v", path.Origin, path.Text, exit.Reason(err))
+	}
+	return urls, nil
+}
+
 // Given are the endpoints of flags, environment and configuration file; others are empty. A URL on the command line is
 // for everything: it replaces that server's secrets.
 func Given(cctx *cli.Context) (Endpoints, error) {
-	var e Endpoints
-	c := Configured(cctx)
-	path, err := c.Value(Named(FlagSecrets))
+	urls, err := Secrets(cctx)
 	if err != nil {
 		return Endpoints{}, err
 	}
-	if path.Text != "" {
-		if e.Secrets, err = secrets.Read(path.Text); err != nil {
-			return Endpoints{}, exit.Misconfigured("%s: %v", path.Origin, exit.Reason(err))
-		}
-	}
+	e, err := withSecrets(cctx, urls)
+	return e.AsOperator(), err
+}
+
+// ForAll are the endpoints that are given for all parts of the fleet, without secrets: for what makes users, databases
+// or virtual hosts.
+func ForAll(cctx *cli.Context) (Endpoints, error) { return withSecrets(cctx, nil) }
+
+func withSecrets(cctx *cli.Context, urls secrets.URLs) (Endpoints, error) {
+	e := Endpoints{Secrets: urls}
 	for name, into := range map[string]*string{FlagDatabase: &e.Database, FlagAMQP: &e.AMQP, FlagManagement: &e.Management} {
-		v, err := c.Value(Named(name))
+		v, err := Configured(cctx).Value(Named(name))
 		if err != nil {
 			return Endpoints{}, err
 		}
@@ -81,7 +113,7 @@ func Given(cctx *cli.Context) (Endpoints, error) {
 	if e.Database != "" {
 		e.Database = withPGVariables(e.Database)
 	}
-	return e.AsOperator(), nil
+	return e, nil
 }
 
 // Discover completes the endpoints with those of a running `up`.
@@ -103,5 +135,6 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 	}
 	e.Database, e.AMQP = cmp.Or(e.Database, there.Database), cmp.Or(e.AMQP, there.AMQP)
 	e.Management = cmp.Or(e.Management, there.Management)
+	e.forAll = &forAll{cmp.Or(e.forAll.database, running.Database), cmp.Or(e.forAll.amqp, running.AMQP)}
 	return e, nil
 }

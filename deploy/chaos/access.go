@@ -30,11 +30,7 @@ func newAccess(ctx context.Context, servers *local.Servers) (a access, err error
 		a.roles = append(a.roles, r.User())
 	}
 	a.logins = urls.Logins(workers.Subscriptions())
-	for _, g := range roles.Of(workers.Subscriptions()) {
-		if g.Role != roles.Publisher && g.Role != roles.Monitoring {
-			a.users = append(a.users, g.Role.User())
-		}
-	}
+	a.users = urls.Fleet(workers.Subscriptions())
 	return a, nil
 }
 

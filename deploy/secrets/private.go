@@ -37,8 +37,10 @@ func Provide(ctx context.Context, own *local.Servers, subs []topology.Subscripti
 	if err != nil {
 		return nil, err
 	}
-	if err := api.Import(ctx, roles.AccessTo(vhost, roles.Of(subs), urls.Logins(subs))); err != nil {
-		return nil, fmt.Errorf("making the fleet's users: %w", err)
+	for _, step := range []any{roles.Exchanges(vhost), roles.AccessTo(vhost, roles.Of(subs), urls.Logins(subs))} {
+		if err := api.Import(ctx, step); err != nil {
+			return nil, fmt.Errorf("making the fleet's users: %w", err)
+		}
 	}
 	script, err := grants.Script(urls.Passwords())
 	if err != nil {

@@ -14,7 +14,7 @@ type definition = map[string]any
 
 // Definitions returns the definitions of a virtual host of that name with the topology.
 func (t Topology) Definitions(vhost string) Definitions {
-	d := Definitions{Vhosts: []definition{{"name": vhost}}, Policies: []definition{}}
+	d := Definitions{Vhosts: []definition{{"name": vhost}}, Exchanges: []definition{}, Queues: []definition{}, Bindings: []definition{}, Policies: []definition{}}
 	for _, e := range t.Exchanges {
 		d.Exchanges = append(d.Exchanges, definition{"name": e.Name, "vhost": vhost, "type": e.Kind, "durable": true, "auto_delete": false,
 			"internal": false, "arguments": present(e.Arguments)})

@@ -89,7 +89,11 @@ func Roles(t testing.TB, config rabbitmq.Config, subs []topology.Subscription) m
 		configs[g.Role] = own
 	}
 	t.Cleanup(func() { manage(t, http.MethodPost, "/api/users/bulk-delete", map[string]any{"users": names}, nil) })
-	manage(t, http.MethodPost, "/api/definitions", roles.AccessTo(vhost, grants, logins), nil)
+	for _, step := range []any{roles.Exchanges(vhost), roles.AccessTo(vhost, grants, logins)} {
+		if err := Management(t).Import(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for role, own := range configs {
 		own.Fleet = names
 		configs[role] = own

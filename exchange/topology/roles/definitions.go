@@ -66,6 +66,12 @@ func hashOf(password string) string {
 	return base64.StdEncoding.EncodeToString(append(salted, sum[:]...))
 }
 
+// Exchanges are the definitions of the exchanges that AccessTo names: RabbitMQ 4.3 refuses permissions for an exchange
+// that is not there.
+func Exchanges(vhost string) topology.Definitions {
+	return topology.Topology{Exchanges: topology.Compute(nil).Exchanges}.Definitions(vhost)
+}
+
 // Definitions are a virtual host's definitions together with its users.
 type Definitions struct {
 	topology.Definitions

@@ -3,6 +3,7 @@ package roles_test
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/management"
@@ -63,5 +64,33 @@ func TestOnlyMonitoringSeesTheManagementAPI(t *testing.T) {
 		if _, err := as(role).Overview(t.Context()); role != roles.Monitoring && !errors.Is(err, rabbitmq.ErrAccessRefused) {
 			t.Errorf("%s sees the management API: %v", role, err)
 		}
+	}
+}
+
+// What `topology export --with-users` prints makes everything in an empty broker, and may be imported again.
+func TestDefinitionsWithUsersCanBeImported(t *testing.T) {
+	t.Parallel()
+	config := rabbitmqtest.Vhost(t)
+	vhost := rabbitmqtest.VhostOf(t, config)
+	till := rabbitmqtest.User(t, config, "old")
+	all := topology.Compute(fleet())
+	grants := slices.DeleteFunc(roles.Of(fleet()), func(g roles.Grant) bool { return g.Role != roles.Publisher })
+	definitions := roles.Definitions{Definitions: all.Definitions(vhost), Access: roles.AccessTo(vhost, grants, map[roles.Role]roles.Login{roles.Publisher: {User: till, Password: "new"}})}
+	for range 2 {
+		if err := rabbitmqtest.Management(t).Import(t.Context(), definitions); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, err := url.Parse(config.URLs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(till, "new")
+	config.URLs = []string{u.String()}
+	if err := publish(topology.Events, sale)(t.Context(), config); err != nil {
+		t.Errorf("the publisher publishes a sale: %v", err)
+	}
+	if err := publish(topology.Events, stock)(t.Context(), config); !errors.Is(err, rabbitmq.ErrAccessRefused) {
+		t.Errorf("the publisher publishes an event of the fleet's: %v, want a refusal", err)
 	}
 }
