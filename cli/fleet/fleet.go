@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -24,6 +24,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/scrape"
 )
 
 // fleet is the part of Composerp that runs in this process: ticker, relay
@@ -37,6 +38,7 @@ type fleet struct {
 	node       settings.Node
 	version    string
 	metrics    net.Listener
+	with       []string // what the metrics' listener serves beside them
 	log        *slog.Logger
 	publishing *publishing.Metrics
 	// ready is called once, when everything consumes.
@@ -57,13 +59,17 @@ func (f *fleet) run(ctx context.Context) error {
 	}
 	f.broker.Version = f.version
 	registry := prometheus.NewRegistry()
+	latencies := prometheus.Registerer(registry)
+	if slices.Contains(f.with, settings.NativeHistograms) {
+		latencies = scrape.WithNative(registry)
+	}
 	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
 	g, ctx := errgroup.WithContext(ctx)
 	var poke func() bool
 	if f.relay {
-		ticker, err := f.startRelay(ctx, g, registry)
+		ticker, err := f.startRelay(ctx, g, latencies)
 		if err != nil {
 			return err
 		}
@@ -72,7 +78,7 @@ func (f *fleet) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
+	if err := f.startWorkers(ctx, g, latencies, poke); err != nil {
 		return err
 	}
 	db, err := f.pool(ctx, registry, "health", 1)
@@ -190,17 +196,6 @@ func (f *fleet) slotsOf(w worker.Worker) int {
 		return n
 	}
 	return max(1, f.slots[""])
-}
-
-func listenMetrics(addr string, chosen bool) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil && !chosen {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return nil, exit.Misconfigured("serving metrics on %s: %v; choose another with --%s", addr, err, settings.FlagMetrics)
-	}
-	return l, nil
 }
 
 // Holder names this process in leases.

@@ -41,7 +41,7 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 // FleetFlags are for commands that run workers and log from that level on.
 func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
-	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
+	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(FlagMetricsWith), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
 }
 
 // wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.

@@ -40,6 +40,7 @@ const (
 	FlagLabels        = "labels"
 	FlagOperator      = "operator"
 	FlagMetrics       = "metrics-addr"
+	FlagMetricsWith   = "metrics-with"
 	flagNotification  = "notification-url"
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
@@ -61,6 +62,8 @@ var All = []setting{
 	{Name: FlagLabels, form: asList, check: checkLabels, Usage: "labels of this process for `composerp scale --on`, such as zone=north, separated by commas"},
 	{Name: FlagOperator, Usage: "name of who runs a command, for the operator log; default: the user of this machine"},
 	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
+	{Name: FlagMetricsWith, form: asList, check: checkMetricsWith,
+		Usage: "what else --metrics-addr serves, separated by commas: native (native histograms), pprof (Go's profiles; on loopback alone)"},
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
@@ -125,6 +128,31 @@ func (f Flag) Apply(set *flag.FlagSet) error {
 	bare := *f.StringFlag
 	bare.EnvVars = nil
 	return bare.Apply(set)
+}
+
+// What the address of the metrics serves when asked for.
+const (
+	NativeHistograms = "native"
+	Profiles         = "pprof"
+)
+
+func checkMetricsWith(value string) error {
+	_, err := ParseMetricsWith(value)
+	return err
+}
+
+// ParseMetricsWith reads what the address of the metrics serves beside them.
+func ParseMetricsWith(text string) (with []string, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		switch part = strings.TrimSpace(part); part {
+		case "":
+		case NativeHistograms, Profiles:
+			with = append(with, part)
+		default:
+			return nil, fmt.Errorf("want %s, %s or both, separated by a comma", NativeHistograms, Profiles)
+		}
+	}
+	return with, nil
 }
 
 func checkLevel(value string) error {

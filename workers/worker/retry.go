@@ -108,7 +108,7 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 	return nil
 }
 
-// about is the log for lines about a message, without its payload. attempt is the number of the one it is about, from 1.
+// about is the log for lines about a message, without its payload, and about an attempt at it, counted from 1.
 func (s *slot) about(m rabbitmq.Message, attempt int) *slog.Logger {
 	return s.Log.With("event", m.ID, "type", m.Type, "queue", s.queue, "attempt", attempt, "trace", event.TraceOf(m.Body))
 }
