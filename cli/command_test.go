@@ -234,16 +234,26 @@ func TestMissingMigrationSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestTakenMetricsPortIsOneLine(t *testing.T) {
+func TestMetricsThatCannotBeServedAreOneLine(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	r := command(t, "up", "--dir", t.TempDir(), "--metrics-addr", taken.Addr().String())
-	if r.code != exit.WrongConfiguration || !strings.Contains(r.errors, "in use") || strings.Count(r.errors, "\n") != 1 {
-		t.Errorf("exit %d: %s", r.code, r.errors)
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{exit.WrongConfiguration, "in use", []string{"--metrics-addr", taken.Addr().String()}},
+		{exit.WrongConfiguration, "on loopback alone", []string{"--metrics-addr", "0.0.0.0:0", "--metrics-with", "native,pprof"}},
+		{exit.WrongUsage, "want native, pprof", []string{"--metrics-with", "profiles"}},
+	} {
+		r := command(t, append([]string{"up", "--dir", t.TempDir()}, c.args...)...)
+		if r.code != c.code || !strings.Contains(r.errors, c.want) || strings.Count(r.errors, "\n") != 1 {
+			t.Errorf("%v: exit %d: %s", c.args, r.code, r.errors)
+		}
 	}
 }
 

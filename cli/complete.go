@@ -148,6 +148,8 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 		return texts("debug", "info", "warn", "error"), false
 	case settings.FlagLogFormat:
 		return texts("text", "json"), false
+	case settings.FlagMetricsWith:
+		return texts(settings.NativeHistograms, settings.Profiles), false
 	case "status":
 		return texts("pending", "approved", "cancelled"), false
 	case "queue":

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/page"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/publishing"
@@ -26,6 +26,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/scrape"
 	"github.com/composerp/composerp/workers/worker/spans"
 )
 
@@ -39,6 +40,7 @@ type fleet struct {
 	node       settings.Node
 	version    string
 	metrics    net.Listener
+	with       []string // what the metrics' listener serves beside them
 	log        *slog.Logger
 	publishing *publishing.Metrics
 	collector  spans.Config // without an endpoint, no spans are made
@@ -57,6 +59,10 @@ const (
 // an error occurs that waiting cannot resolve.
 func (f *fleet) run(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
+	latencies := prometheus.Registerer(registry)
+	if slices.Contains(f.with, settings.NativeHistograms) {
+		latencies = scrape.WithNative(registry)
+	}
 	f.publishing = publishing.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	RegisterBuild(registry, f.version)
@@ -71,7 +77,7 @@ func (f *fleet) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var poke func() bool
 	if f.relay {
-		ticker, err := f.startRelay(ctx, g, registry)
+		ticker, err := f.startRelay(ctx, g, latencies)
 		if err != nil {
 			return err
 		}
@@ -80,7 +86,7 @@ func (f *fleet) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
+	if err := f.startWorkers(ctx, g, latencies, poke); err != nil {
 		return err
 	}
 	db, err := f.pool(ctx, registry, f.role(), "health", 1)
@@ -266,15 +272,4 @@ func (f *fleet) slotsOf(w worker.Worker) int {
 		return n
 	}
 	return max(1, f.slots[""])
-}
-
-func listenMetrics(addr string, chosen bool) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil && !chosen {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return nil, exit.Misconfigured("serving metrics on %s: %v; choose another with --%s", addr, err, settings.FlagMetrics)
-	}
-	return l, nil
 }

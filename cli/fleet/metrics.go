@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/cli/settings"
 )
 
 // RenamedMetrics are the names of the version before, by the names of today.
@@ -59,7 +61,11 @@ func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *p
 		f.log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{}))
+	// Exemplars are in the OpenMetrics format alone.
+	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	if slices.Contains(f.with, settings.Profiles) {
+		serveProfiles(mux)
+	}
 	mux.HandleFunc("/healthz", health.healthz)
 	mux.HandleFunc("/readyz", health.readyz)
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -14,7 +14,7 @@ func RelayCommand() *cli.Command {
 		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
 			"`composerp up` includes one.",
-		Flags:  settings.ConnectionFlags(append(settings.PageFlags(), settings.FlagOf(settings.FlagOTLP), settings.FlagOf(settings.FlagTraceRatio))...),
+		Flags:  settings.ConnectionFlags(settings.ServingFlags()...),
 		Action: func(cctx *cli.Context) error { return runPart(cctx, &fleet{relay: true}) },
 	}
 }
@@ -35,7 +35,7 @@ func runPart(cctx *cli.Context, f *fleet) error {
 	db.Close()
 	f.at, f.version = at, cctx.App.Version
 	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
-	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
+	if err := f.listenMetrics(cctx); err != nil {
 		return err
 	}
 	defer f.metrics.Close()

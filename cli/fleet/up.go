@@ -85,7 +85,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	defer lock.Close()
 	_ = os.Remove(filepath.Join(dir, settings.StateFile)) // of one that was killed
 	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
-	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
+	if err := f.listenMetrics(cctx); err != nil {
 		return err
 	}
 	defer f.metrics.Close()

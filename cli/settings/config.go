@@ -44,13 +44,14 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 // FleetFlags are for commands that run workers and log from that level on.
 func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
-	flags = append(flags, FlagOf(FlagOTLP), FlagOf(FlagTraceRatio))
-	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels), FlagOf(FlagMetrics), FlagOf(flagPageToken), FlagOf(flagPageHosts), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
+	flags = append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels))
+	flags = append(flags, ServingFlags()...)
+	return append(flags, FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
 }
 
-// PageFlags are the flags of commands that serve the page and run no workers.
-func PageFlags() []cli.Flag {
-	return []cli.Flag{FlagOf(FlagMetrics), FlagOf(flagPageToken), FlagOf(flagPageHosts)}
+// ServingFlags are for commands that run a part of the fleet: what it serves, and where its spans go.
+func ServingFlags() []cli.Flag {
+	return []cli.Flag{FlagOf(FlagMetrics), FlagOf(FlagMetricsWith), FlagOf(flagPageToken), FlagOf(flagPageHosts), FlagOf(FlagOTLP), FlagOf(FlagTraceRatio)}
 }
 
 // PageAccess is who may open the page: the token, "" without one, and the names of this process's host.

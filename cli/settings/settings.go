@@ -44,6 +44,7 @@ const (
 	FlagMetrics       = "metrics-addr"
 	flagPageToken     = "page-token"
 	flagPageHosts     = "page-hosts"
+	FlagMetricsWith   = "metrics-with"
 	flagNotification  = "notification-url"
 	flagAlert         = "alert-url"
 	flagAlertmanager  = "alertmanager-url"
@@ -71,6 +72,8 @@ var All = []setting{
 	{Name: flagPageToken, check: checkPageToken, Show: func(string) string { return hidden },
 		Usage: "secret by which the page at the metrics' address is opened, 16 characters or more; needed where that address is not on loopback; better in a file"},
 	{Name: flagPageHosts, form: asList, Usage: "names by which browsers reach the page, beside localhost, IP addresses and this machine's name, separated by commas"},
+	{Name: FlagMetricsWith, form: asList, check: checkMetricsWith,
+		Usage: "what else --metrics-addr serves, separated by commas: native (native histograms), pprof (Go's profiles; on loopback alone)"},
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
 	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
@@ -137,6 +140,31 @@ func (f Flag) Apply(set *flag.FlagSet) error {
 	bare := *f.StringFlag
 	bare.EnvVars = nil
 	return bare.Apply(set)
+}
+
+// What the address of the metrics serves when asked for.
+const (
+	NativeHistograms = "native"
+	Profiles         = "pprof"
+)
+
+func checkMetricsWith(value string) error {
+	_, err := ParseMetricsWith(value)
+	return err
+}
+
+// ParseMetricsWith reads what the address of the metrics serves beside them.
+func ParseMetricsWith(text string) (with []string, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		switch part = strings.TrimSpace(part); part {
+		case "":
+		case NativeHistograms, Profiles:
+			with = append(with, part)
+		default:
+			return nil, fmt.Errorf("want %s, %s or both, separated by a comma", NativeHistograms, Profiles)
+		}
+	}
+	return with, nil
 }
 
 func checkLevel(value string) error {

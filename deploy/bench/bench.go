@@ -41,6 +41,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		}
 		report.Rounds = append(report.Rounds, round)
 	}
+	if report.Recording, err = measureRecording(ctx, s); err != nil {
+		return Report{}, fmt.Errorf("measuring what recording costs: %w", err)
+	}
 	report.summarize()
 	return report, nil
 }

@@ -73,7 +73,10 @@ func expectPrices(t *testing.T, r bench.Report) {
 	if r.FleetPrices.Delivery.Client >= r.FleetPrices.Event.Client/2 {
 		t.Errorf("the fleet's prices are %+v", r.FleetPrices)
 	}
-	if len(r.Goals) != 8 || r.ClientRatio <= 0 || r.DatabaseRatio <= 0 || r.FleetMemoryMB < 10 {
+	if r.Recording.Prompt <= 0 || r.Recording.Late <= r.Recording.Prompt {
+		t.Errorf("recording costs %+v", r.Recording)
+	}
+	if len(r.Goals) != 10 || r.ClientRatio <= 0 || r.DatabaseRatio <= 0 || r.FleetMemoryMB < 10 {
 		t.Errorf("client %v, database %v, memory %v MB, goals %+v", r.ClientRatio, r.DatabaseRatio, r.FleetMemoryMB, r.Goals)
 	}
 }

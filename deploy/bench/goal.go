@@ -37,11 +37,16 @@ func (g Goal) columns() []string {
 }
 
 func (g Goal) text(v float64) string {
+	if g.unit == percent {
+		return fmt.Sprintf("%.1f %%", v)
+	}
 	if g.unit != "" {
 		return fmt.Sprintf("%.0f %s", v, g.unit)
 	}
 	return fmt.Sprintf("%.2f", v)
 }
+
+const percent = "%"
 
 // goals holds the figures against their bounds. A figure that this machine cannot measure has no goal: processor time
 // and memory without /proc or of servers elsewhere.
@@ -57,6 +62,8 @@ func (r Report) goals() []Goal {
 		goals = append(goals,
 			atMost("client CPU a delivery to the fleet", r.ClientRatio, 1.3),
 			atMost("database CPU a delivery to the fleet", r.DatabaseRatio, 1.3))
+		goals = append(goals, r.share("recording where a delivery's time goes, of its CPU", r.Recording.Prompt),
+			r.share("the same in a backlog", r.Recording.Late))
 	}
 	if r.FleetMemoryMB > 0 {
 		memory := atMost("memory of the fleet", r.FleetMemoryMB, 200)
@@ -64,6 +71,13 @@ func (r Report) goals() []Goal {
 		goals = append(goals, memory)
 	}
 	return goals
+}
+
+// share is the goal of a cost for each delivery to the fleet.
+func (r Report) share(what string, micros float64) Goal {
+	g := atMost(what, 100*ratio(micros, r.FleetPrices.Delivery.total()), 2)
+	g.unit = percent
+	return g
 }
 
 // ratio is a over b; 0 where either is unknown.

@@ -73,11 +73,12 @@ func TestGoals(t *testing.T) {
 		t.Errorf("met: %v, want %v", got, want)
 	}
 	r.ClientRatio, r.DatabaseRatio, r.FleetMemoryMB = 1.2, 1.4, 201
-	if got, want := met()[5:], []bool{true, false, false}; !slices.Equal(got, want) {
+	r.Recording, r.FleetPrices.Delivery = Recording{Prompt: 2, Late: 2.1}, Price{Client: 50, Broker: 20, Database: 30}
+	if got, want := met()[5:], []bool{true, false, true, false, false}; !slices.Equal(got, want) {
 		t.Errorf("met: %v, want %v", got, want)
 	}
 	r.Goals = r.goals()
-	if table := r.Table(); !strings.Contains(table, "201 MB") || !strings.Contains(table, "at most 200 MB") {
+	if table := r.Table(); !strings.Contains(table, "201 MB") || !strings.Contains(table, "at most 200 MB") || !strings.Contains(table, "2.1 %") || !strings.Contains(table, "at most 2.0 %") {
 		t.Errorf("the table reads\n%s", table)
 	}
 }

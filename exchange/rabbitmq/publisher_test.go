@@ -227,6 +227,7 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
 	config.ConfirmTimeout = localtest.Deadline(time.Second)
+	config.Heartbeat = time.Minute // longer than the test holds them back on a slow machine
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	must(t, publish(t, p, sale(1)).Wait(testContext(t)))

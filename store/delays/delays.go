@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/topology"
@@ -27,27 +26,14 @@ type Late struct {
 	Times   delay.Times
 }
 
-var record = pg.SQL(`INSERT INTO delivery_delay (consumer, handled_at, event_ids, stages) VALUES ($1, $2, $3::uuid[], $4::bigint[])`)
+var record = pg.SQL(`INSERT INTO delivery_delay (consumer, handled_at, late) VALUES ($1, $2, $3)`)
 
 // Record keeps late deliveries that a consumer handles in this transaction, which ends about at.
 func Record(ctx context.Context, tx store.Tx, consumer string, at time.Time, late []Late) error {
-	ids, stages := pg.NewColumn(len(late), 36), pg.NewColumn(len(late)*delay.Stages, 4)
-	for i := range late {
-		ids.UUID(late[i].EventID)
-		for s := range delay.Stages {
-			stages.Integer(late[i].Times.In(delay.Stage(s)).Microseconds())
-		}
-	}
-	return pg.Write(ctx, tx, fmt.Sprintf("keeping the times of %d late deliveries", len(late)), record, consumer, at, ids, stages)
+	return pg.Write(ctx, tx, fmt.Sprintf("keeping the times of %d late deliveries", len(late)), record, consumer, at, pack(late))
 }
 
-// As many numbers belong to each event as its version had stages.
-var kept = pg.SQL(`
-SELECT d.consumer, d.handled_at, d.stages[(m.ord - 1) * w.width + 1 : m.ord * w.width] AS stages
-FROM delivery_delay d CROSS JOIN LATERAL (SELECT cardinality(d.stages) / cardinality(d.event_ids) AS width) w
-CROSS JOIN LATERAL unnest(d.event_ids) WITH ORDINALITY AS m(id, ord)
-WHERE d.event_ids @> ARRAY[$1::uuid] AND m.id = $1
-ORDER BY d.id DESC`)
+var kept = pg.SQL(`SELECT consumer, handled_at, late FROM delivery_delay WHERE position($1::bytea IN late) > 0 ORDER BY id DESC`)
 
 // handled is what is kept of one delivery.
 type handled struct {
@@ -59,25 +45,28 @@ type handled struct {
 func of(ctx context.Context, db *store.DB, id uuid.UUID) (map[string]handled, error) {
 	found := map[string]handled{}
 	err := pg.Each(ctx, db, fmt.Sprintf("reading the times of event %s", id), kept, func(row *sql.Rows) error {
-		var consumer string
-		var h handled
-		var stages pq.Int64Array
-		if err := row.Scan(&consumer, &h.at, &stages); err != nil {
-			return err
-		}
-		h.stages = spent(stages)
-		found[consumer] = h
-		return nil
-	}, id)
+		return eachLate(row, func(consumer string, at time.Time, late uuid.UUID, stages []Spent) {
+			if late == id {
+				found[consumer] = handled{at, stages}
+			}
+		})
+	}, id[:])
 	return found, err
 }
 
-var newest = pg.SQL(`
-SELECT m.id, d.consumer, d.handled_at, d.stages[(m.ord - 1) * w.width + 1 : m.ord * w.width] AS stages
-FROM (SELECT consumer, handled_at, event_ids, stages, id FROM delivery_delay ORDER BY id DESC LIMIT $1) d
-CROSS JOIN LATERAL (SELECT cardinality(d.stages) / cardinality(d.event_ids) AS width) w
-CROSS JOIN LATERAL unnest(d.event_ids) WITH ORDINALITY AS m(id, ord)
-ORDER BY d.id DESC, m.ord LIMIT $1`)
+// eachLate reads the deliveries of a row.
+func eachLate(row *sql.Rows, do func(consumer string, at time.Time, id uuid.UUID, stages []Spent)) error {
+	var consumer string
+	var at time.Time
+	var packed []byte
+	if err := row.Scan(&consumer, &at, &packed); err != nil {
+		return err
+	}
+	return unpack(packed, func(id uuid.UUID, stages []Spent) { do(consumer, at, id, stages) })
+}
+
+// A row has one late delivery or more.
+var newest = pg.SQL(`SELECT consumer, handled_at, late FROM delivery_delay ORDER BY id DESC LIMIT $1`)
 
 // Newly is a delivery that was late.
 type Newly struct {
@@ -93,26 +82,16 @@ type Newly struct {
 func Newest(ctx context.Context, db *store.DB, limit int) ([]Newly, error) {
 	list := []Newly{}
 	err := pg.Each(ctx, db, "listing late deliveries", newest, func(row *sql.Rows) error {
-		var n Newly
-		var stages pq.Int64Array
-		if err := row.Scan(&n.EventID, &n.Consumer, &n.HandledAt, &stages); err != nil {
-			return err
-		}
-		var d Delivery
-		d.add(spent(stages)...)
-		n.Queue, n.Seconds, n.Widest = topology.QueueName(n.Consumer), d.Seconds, d.Widest
-		list = append(list, n)
-		return nil
+		return eachLate(row, func(consumer string, at time.Time, id uuid.UUID, stages []Spent) {
+			var d Delivery
+			d.add(stages...)
+			list = append(list, Newly{EventID: id, Consumer: consumer, Queue: topology.QueueName(consumer), HandledAt: at, Seconds: d.Seconds, Widest: d.Widest})
+		})
 	}, pg.AtMost(limit))
-	return list, err
-}
-
-// spent reads stages as they are kept.
-func spent(kept pq.Int64Array) (stages []Spent) {
-	for s, micros := range kept[:min(len(kept), delay.Stages)] {
-		stages = append(stages, Spent{Stage: delay.Stage(s).String(), Seconds: float64(micros) / 1e6})
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
 	}
-	return stages
+	return list, err
 }
 
 var thin = pg.SQL(`

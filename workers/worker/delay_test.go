@@ -234,7 +234,9 @@ func TestForgedTimesAreNotBelieved(t *testing.T) {
 	if got := r.Metric("composerp_delivery_seconds", "queue", "echo"); got != 0 {
 		t.Errorf("want no time since its birth, got %v", got)
 	}
-	if kept := storetest.Value[int](t, h.URL, `SELECT count(*) FROM delivery_delay WHERE stages[1] > 0`); kept != 0 {
-		t.Error("the forged time was kept")
+	for _, d := range storetest.MustGet(delays.Newest(t.Context(), h.DB, 0))(t) {
+		if d.Seconds > 1e5 {
+			t.Errorf("the forged time was kept: %+v", d)
+		}
 	}
 }

@@ -49,10 +49,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
 		}, []string{"worker", "outcome"}),
-		handling: auto.NewHistogramVec(prometheus.HistogramOpts{
+		handling: auto.NewHistogramVec(scrape.Latency(r, prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_seconds", Help: "Time from taking a batch to acknowledging it.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
-		}, []string{"worker"}),
+		}), []string{"worker"}),
 		batch: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_size", Help: "Messages in a batch.",
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},

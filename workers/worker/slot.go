@@ -273,7 +273,11 @@ func (s *slot) observe(began time.Time, handled []message) {
 	for i := range handled {
 		times := handled[i].times
 		s.processor.batch.End(&times, now)
-		s.delays.Observe(&times, handled[i].measured)
+		trace := ""
+		if i == 0 { // of its batch it has waited longest, and an exemplar costs more than a count
+			trace = handled[i].event.Metadata.TraceID()
+		}
+		s.delays.Observe(&times, handled[i].measured, trace)
 	}
 }
 

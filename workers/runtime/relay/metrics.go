@@ -30,10 +30,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		confirmed: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_relay_confirmed_total", Help: "Events whose publishing the broker has confirmed.",
 		}),
-		confirming: auto.NewHistogram(prometheus.HistogramOpts{
+		confirming: auto.NewHistogram(scrape.Latency(r, prometheus.HistogramOpts{
 			Name: "composerp_relay_confirm_seconds", Help: "Time from publishing a page's first event to its last confirm.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
-		}),
+		})),
 		unpublishable: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take.",
 		}),

@@ -1,5 +1,5 @@
-// Package scrape has gauges that are read at each scrape. A gauge whose question is not answered has no series then:
-// what is unknown is absent, and no number stands for it.
+// Package scrape has gauges that are read at each scrape, and the choice of native histograms. A gauge whose question
+// is not answered has no series then: what is unknown is absent, and no number stands for it.
 package scrape
 
 import (
@@ -15,6 +15,27 @@ const timeout = 2 * time.Second
 // Register adds a gauge that read gives the value of.
 func Register(r prometheus.Registerer, name, help string, read func(ctx context.Context) (int64, error)) {
 	r.MustRegister(gauge{prometheus.NewDesc(name, help, nil, nil), read})
+}
+
+// WithNative has the latency histograms that are registered with it be native ones too.
+func WithNative(r prometheus.Registerer) prometheus.Registerer { return native{r} }
+
+type native struct{ prometheus.Registerer }
+
+// nativeGrowth is how much wider each bucket of a native histogram is than the one before, and nativeBuckets how many
+// it has at most: then they become wider.
+const (
+	nativeGrowth  = 1.1
+	nativeBuckets = 160
+)
+
+// Latency is a latency histogram as its registerer wants it. It keeps its classic buckets, which rules ask for.
+func Latency(r prometheus.Registerer, opts prometheus.HistogramOpts) prometheus.HistogramOpts {
+	if _, is := r.(native); is {
+		opts.NativeHistogramBucketFactor, opts.NativeHistogramMaxBucketNumber = nativeGrowth, nativeBuckets
+		opts.NativeHistogramMinResetDuration = time.Hour
+	}
+	return opts
 }
 
 type gauge struct {

@@ -35,6 +35,6 @@ func BenchmarkMeasuring(b *testing.B) {
 			b.Fatal("it is late")
 		}
 		batch.End(&times, now)
-		queue.Observe(&times, measured)
+		queue.Observe(&times, measured, "")
 	}
 }

@@ -15,6 +15,8 @@ const (
 	watchAfter = 250 * time.Millisecond
 	// watchEvery is how often: a wait for a lock is known as exactly as that.
 	watchEvery = 100 * time.Millisecond
+	// answerTimeout bounds the question.
+	answerTimeout = 2 * time.Second
 	// watchKept is for how long a wait is remembered: longer than a transaction.
 	watchKept = 10 * time.Minute
 )
@@ -50,18 +52,20 @@ func (l *Locks) Watch(ctx context.Context, db *store.DB) (stop func() bool) {
 	}).Stop
 }
 
-// ask asks the database, unless another batch of this process just did.
+// ask asks the database, unless another batch of this process just did. A wait that is not seen counts as handling.
 func (l *Locks) ask(ctx context.Context, db *store.DB) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if time.Since(l.asked) < watchEvery {
+	at := time.Now()
+	if !l.due(at) {
 		return
 	}
-	l.asked = time.Now()
-	found, err := delays.LockWaits(ctx, db)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	found, err := delays.LockWaits(ctx, db) // without the lock: a batch that is about to commit must not wait for it
 	if err != nil {
-		return // a wait that is not seen counts as handling
+		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for key, w := range l.waits {
 		if time.Since(w.seen) > watchKept {
 			delete(l.waits, key)
@@ -71,8 +75,19 @@ func (l *Locks) ask(ctx context.Context, db *store.DB) {
 		if l.waits == nil {
 			l.waits = map[wait]waited{}
 		}
-		l.waits[wait{w.Session, w.Since.UnixMicro()}] = waited{time.Duration(w.Seconds * float64(time.Second)), l.asked}
+		l.waits[wait{w.Session, w.Since.UnixMicro()}] = waited{time.Duration(w.Seconds * float64(time.Second)), at}
 	}
+}
+
+// due tells whether it is time to ask again, and counts that as done.
+func (l *Locks) due(at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at.Sub(l.asked) < watchEvery {
+		return false
+	}
+	l.asked = at
+	return true
 }
 
 func (l *Locks) any() bool {

@@ -1,10 +1,13 @@
 package timing
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/exchange/delay"
+	"github.com/composerp/composerp/workers/worker/scrape"
 )
 
 // Metrics are the histograms of all deliveries; make them with NewMetrics.
@@ -17,14 +20,14 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	auto := promauto.With(r)
 	return &Metrics{
-		total: auto.NewHistogramVec(prometheus.HistogramOpts{
+		total: auto.NewHistogramVec(scrape.Latency(r, prometheus.HistogramOpts{
 			Name: "composerp_delivery_seconds", Help: "Time from the birth of an event in the log to the commit of its effect, of events that came through the log.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 22),
-		}, []string{"queue"}),
-		stages: auto.NewHistogramVec(prometheus.HistogramOpts{
+		}), []string{"queue"}),
+		stages: auto.NewHistogramVec(scrape.Latency(r, prometheus.HistogramOpts{
 			Name: "composerp_delivery_stage_seconds", Help: "Time of a delivery in each stage that it went through.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12),
-		}, []string{"queue", "stage"}),
+		}), []string{"queue", "stage"}),
 	}
 }
 
@@ -43,18 +46,27 @@ func (m *Metrics) Of(queue string) *Queue {
 	return q
 }
 
-// Observe counts a delivery that was handled. measured: its times begin with the event's birth.
-func (q *Queue) Observe(times *delay.Times, measured bool) {
+// Observe counts a delivery that was handled. measured: its times begin with the event's birth. Its trace, if there is
+// one, becomes the exemplar of the bucket that it counts in.
+func (q *Queue) Observe(times *delay.Times, measured bool, trace string) {
 	if measured {
-		q.total.Observe(times.Total().Seconds())
+		observe(q.total, times.Total(), trace)
 	}
 	for s := range q.stages {
 		spent := times.In(delay.Stage(s))
 		if spent == 0 && !always(delay.Stage(s), measured) {
 			continue
 		}
-		q.stages[s].Observe(spent.Seconds())
+		observe(q.stages[s], spent, trace)
 	}
+}
+
+func observe(histogram prometheus.Observer, spent time.Duration, trace string) {
+	if trace == "" {
+		histogram.Observe(spent.Seconds())
+		return
+	}
+	histogram.(prometheus.ExemplarObserver).ObserveWithExemplar(spent.Seconds(), prometheus.Labels{"trace_id": trace})
 }
 
 // always tells the stages that every delivery goes through, as far as it was measured.
