@@ -28,8 +28,8 @@ const axeScript = "../deploy/tools/axe/node_modules/axe-core/axe.min.js"
 // browser is a headless Chromium with one tab.
 type browser struct {
 	*testing.T
-	ctx context.Context
-	axe string // the source of axe-core
+	within func() (context.Context, context.CancelFunc) // the tab's context, for one action
+	axe    string                                       // the source of axe-core
 
 	mu     sync.Mutex
 	errors []string // of the tab's console
@@ -56,7 +56,9 @@ func newBrowser(t *testing.T) *browser {
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatalf("starting %s: %v", program, err)
 	}
-	b.ctx = ctx
+	b.within = func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, localtest.Deadline(time.Minute))
+	}
 	return b
 }
 
@@ -90,7 +92,7 @@ func (b *browser) complaints() []string {
 // act carries out an action of the tab.
 func act[T any](b *browser, what string, action chromedp.Action[T]) T {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, localtest.Deadline(time.Minute))
+	ctx, cancel := b.within()
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
 	if err != nil {

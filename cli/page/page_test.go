@@ -68,8 +68,16 @@ func newSite(t *testing.T, env *workertest.Env, change func(*page.Config)) *site
 	return s
 }
 
-// ask is the answer to a request, which may be changed before it is sent.
-func (s *site) ask(method, path string, body io.Reader, change func(*http.Request)) (*http.Response, string) {
+// answer is a response without its body, which has been read.
+type answer struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+// ask is the answer to a request, which may be changed before it is sent, and its text.
+func (s *site) ask(method, path string, body io.Reader, change func(*http.Request)) (answer, string) {
 	s.Helper()
 	r, err := http.NewRequest(method, s.at+path, body)
 	s.Must(err)
@@ -81,7 +89,7 @@ func (s *site) ask(method, path string, body io.Reader, change func(*http.Reques
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	s.Must(err)
-	return response, string(raw)
+	return answer{response.Status, response.StatusCode, response.Header, response.Cookies()}, string(raw)
 }
 
 // get is a page that is there.
@@ -152,21 +160,21 @@ func TestWhoMayOpenThePage(t *testing.T) {
 func TestTheFormOfTheToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) { cfg.Address, cfg.Token = elsewhere, token })
-	post := func(path, value string) (*http.Response, string) {
+	post := func(path, value string) (answer, string) {
 		return s.ask(http.MethodPost, path, strings.NewReader(url.Values{"token": {value}}.Encode()), func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		})
 	}
 	for _, wrong := range []string{"", "x", token + "x", strings.Repeat("x", 1<<20)} {
-		if response, _ := post("/", wrong); response.StatusCode != http.StatusUnauthorized || len(response.Cookies()) != 0 {
-			t.Errorf("a wrong token of %d bytes: %s, %v", len(wrong), response.Status, response.Cookies())
+		if response, _ := post("/", wrong); response.StatusCode != http.StatusUnauthorized || len(response.cookies) != 0 {
+			t.Errorf("a wrong token of %d bytes: %s, %v", len(wrong), response.Status, response.cookies)
 		}
 	}
 	response, _ := post("/story?q=S1&tenant=acme", token)
 	if to := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || to != "/story?q=S1&tenant=acme" {
 		t.Fatalf("the token leads to %q with %s", to, response.Status)
 	}
-	cookies := response.Cookies()
+	cookies := response.cookies
 	if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Value == "" || strings.Contains(cookies[0].Raw, token) {
 		t.Fatalf("the form sets %+v", cookies)
 	}
