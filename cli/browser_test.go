@@ -3,6 +3,7 @@ package cli_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -165,8 +166,12 @@ func busyShop(t *testing.T) (h *environment, up *fleet) {
 	if r := h.run("dlq", "redrive", "--queue", "ledger", "--dry-run"); !strings.Contains(r.out, "WOULD FAIL") {
 		t.Fatalf("the rehearsal: exit %d, %s%s", r.code, r.out, r.errors)
 	}
+	h.ok("publish", "SALE_COMPLETED", "--data", fmt.Sprintf(`{"saleId":%q,"itemId":%[1]q,"locationId":%[1]q,"quantity":1,"amount":1,"timestamp":"2026-03-04T12:00:00Z"}`, longID))
 	return h, up
 }
+
+// longID is the longest id that an event may have, without a place to break it.
+var longID = strings.Repeat("W", 64)
 
 // served is an address that a part of the fleet prints behind a word.
 func (f *fleet) served(t *testing.T, word string) string {

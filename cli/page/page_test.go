@@ -24,6 +24,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/deploy/chaos"
 	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
@@ -402,4 +403,10 @@ func TestThePageOfABrokerThatIsAway(t *testing.T) {
 	s.shows("/workers", []string{"queues are not counted: ", "<strong>ledger</strong>"}, nil)
 	s.shows("/", []string{"Events do not flow everywhere", "queues are not counted: ", "Business of"}, nil)
 	s.shows("/letters", []string{"0 dead letters"}, nil)
+	link.Set(proxy.Weather{HoldUp: true})
+	began := time.Now()
+	s.shows("/", []string{"not counted: ", "Business of"}, nil)
+	if took := time.Since(began); took > localtest.Deadline(10*time.Second) {
+		t.Errorf("a broker that hangs holds the page for %s", took)
+	}
 }
