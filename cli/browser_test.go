@@ -54,7 +54,7 @@ func newBrowser(t *testing.T) *browser {
 	b := &browser{T: t, axe: string(axe)}
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.collect); err != nil {
 		t.Fatalf("starting %s: %v", program, err)
 	}
 	b.within = func() (context.Context, context.CancelFunc) {
@@ -63,8 +63,8 @@ func newBrowser(t *testing.T) *browser {
 	return b
 }
 
-// hear keeps what the console calls an error: what a policy forbids, what a page lacks, what a script throws.
-func (b *browser) hear(event any) {
+// collect keeps what the console calls an error: what a policy forbids, what a page lacks, what a script throws.
+func (b *browser) collect(event any) {
 	text := ""
 	switch e := event.(type) {
 	case *log.EventEntryAdded:
@@ -141,10 +141,10 @@ func (b *browser) isAccessible(page string) {
 	}
 }
 
-// ground is how light the page's ground is, from 0 to 255.
-func (b *browser) ground() int {
+// background is how light the background of the page is, from 0 to 255.
+func (b *browser) background() int {
 	b.Helper()
-	return act(b, "measuring the ground", chromedp.Evaluate[int](`Math.max(...getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).map(Number))`))
+	return act(b, "measuring the background", chromedp.Evaluate[int](`Math.max(...getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).map(Number))`))
 }
 
 // busyShop is a fleet with an order to decide, low stock, a rehearsed dead letter and a proof.
@@ -210,16 +210,16 @@ func TestThePageInABrowser(t *testing.T) {
 		b.fits(path)
 		b.isAccessible(path)
 	}
-	if light := b.ground(); light < 200 {
-		t.Errorf("the light page's ground is %d", light)
+	if light := b.background(); light < 200 {
+		t.Errorf("the light page has a background of %d", light)
 	}
 	b.look(1200, "dark")
 	for _, path := range []string{"/", "/story?q=PO-2026-000001", "/letters", "/workers"} {
 		b.open(at + path)
 		b.isAccessible(path + " in the dark")
 	}
-	if dark := b.ground(); dark > 60 {
-		t.Errorf("the dark page's ground is %d", dark)
+	if dark := b.background(); dark > 60 {
+		t.Errorf("the dark page has a background of %d", dark)
 	}
 	b.look(400, "light")
 	for path := range texts {
