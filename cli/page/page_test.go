@@ -268,6 +268,30 @@ func TestAStory(t *testing.T) {
 	s.shows("/story?q="+strings.Repeat("x", 300), []string{"<h1>Story of xxx"}, []string{"2 events"})
 }
 
+// A story of many events is drawn in part, and says which command has the rest.
+func TestALongStoryIsCut(t *testing.T) {
+	t.Parallel()
+	env := workertest.NewDatabaseEnv(t)
+	s := newSite(t, env, nil)
+	root := workertest.Sale(t, "TEA", "SHOP-1", "1")
+	all := []event.Any{root}
+	for i := range 230 {
+		all = append(all, workertest.Event(t, event.SaleCompleted{SaleID: fmt.Sprint("S", i), ItemID: "TEA", LocationID: "SHOP-1", Quantity: workertest.Decimal("1"), Amount: workertest.Decimal("1"), Timestamp: workertest.Day},
+			func(e *event.Envelope) {
+				e.Metadata.CorrelationID, e.Metadata.CausationID = root.ID.String(), root.ID.String()
+			}))
+	}
+	env.Admit(all...)
+	path := "/story?tenant=acme&q=" + root.ID.String()
+	s.shows(path, []string{"<h2>231 events", "31 events more; <code class=\"do\">composerp events trace " + root.ID.String()}, nil)
+	if drawn := strings.Count(s.get(path), "<article"); drawn != 200 {
+		t.Errorf("%d events are drawn", drawn)
+	}
+	if all := s.get("/story?tenant=acme&q=TEA"); !strings.Contains(all, "These are the newest that mention TEA") {
+		t.Errorf("a search for an item does not say that there is more:\n%s", all)
+	}
+}
+
 // A tenant sees its own events, letters and stock; letters that name no tenant are shown with each.
 func TestOneTenantAtATime(t *testing.T) {
 	t.Parallel()
