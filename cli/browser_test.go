@@ -3,6 +3,7 @@ package cli_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,8 +29,8 @@ const axeScript = "../deploy/tools/axe/node_modules/axe-core/axe.min.js"
 // browser is a headless Chromium with one tab.
 type browser struct {
 	*testing.T
-	ctx context.Context
-	axe string // the source of axe-core
+	within func() (context.Context, context.CancelFunc) // the tab's context, for one action
+	axe    string                                       // the source of axe-core
 
 	mu     sync.Mutex
 	errors []string // of the tab's console
@@ -53,15 +54,17 @@ func newBrowser(t *testing.T) *browser {
 	b := &browser{T: t, axe: string(axe)}
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.collect); err != nil {
 		t.Fatalf("starting %s: %v", program, err)
 	}
-	b.ctx = ctx
+	b.within = func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, localtest.Deadline(time.Minute))
+	}
 	return b
 }
 
-// hear keeps what the console calls an error: what a policy forbids, what a page lacks, what a script throws.
-func (b *browser) hear(event any) {
+// collect keeps what the console calls an error: what a policy forbids, what a page lacks, what a script throws.
+func (b *browser) collect(event any) {
 	text := ""
 	switch e := event.(type) {
 	case *log.EventEntryAdded:
@@ -90,7 +93,7 @@ func (b *browser) complaints() []string {
 // act carries out an action of the tab.
 func act[T any](b *browser, what string, action chromedp.Action[T]) T {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, localtest.Deadline(time.Minute))
+	ctx, cancel := b.within()
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -138,10 +141,10 @@ func (b *browser) isAccessible(page string) {
 	}
 }
 
-// ground is how light the page's ground is, from 0 to 255.
-func (b *browser) ground() int {
+// background is how light the background of the page is, from 0 to 255.
+func (b *browser) background() int {
 	b.Helper()
-	return act(b, "measuring the ground", chromedp.Evaluate[int](`Math.max(...getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).map(Number))`))
+	return act(b, "measuring the background", chromedp.Evaluate[int](`Math.max(...getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).map(Number))`))
 }
 
 // busyShop is a fleet with an order to decide, low stock, a rehearsed dead letter and a proof.
@@ -163,8 +166,12 @@ func busyShop(t *testing.T) (h *environment, up *fleet) {
 	if r := h.run("dlq", "redrive", "--queue", "ledger", "--dry-run"); !strings.Contains(r.out, "WOULD FAIL") {
 		t.Fatalf("the rehearsal: exit %d, %s%s", r.code, r.out, r.errors)
 	}
+	h.ok("publish", "SALE_COMPLETED", "--data", fmt.Sprintf(`{"saleId":%q,"itemId":%[1]q,"locationId":%[1]q,"quantity":1,"amount":1,"timestamp":"2026-03-04T12:00:00Z"}`, longID))
 	return h, up
 }
+
+// longID is the longest id that an event may have, without a place to break it.
+var longID = strings.Repeat("W", 64)
 
 // served is an address that a part of the fleet prints behind a word.
 func (f *fleet) served(t *testing.T, word string) string {
@@ -203,16 +210,16 @@ func TestThePageInABrowser(t *testing.T) {
 		b.fits(path)
 		b.isAccessible(path)
 	}
-	if light := b.ground(); light < 200 {
-		t.Errorf("the light page's ground is %d", light)
+	if light := b.background(); light < 200 {
+		t.Errorf("the light page has a background of %d", light)
 	}
 	b.look(1200, "dark")
 	for _, path := range []string{"/", "/story?q=PO-2026-000001", "/letters", "/workers"} {
 		b.open(at + path)
 		b.isAccessible(path + " in the dark")
 	}
-	if dark := b.ground(); dark > 60 {
-		t.Errorf("the dark page's ground is %d", dark)
+	if dark := b.background(); dark > 60 {
+		t.Errorf("the dark page has a background of %d", dark)
 	}
 	b.look(400, "light")
 	for path := range texts {

@@ -31,11 +31,15 @@ type Rehearsed struct {
 // ActionRehearse is `dlq redrive --dry-run` in the operator log.
 const ActionRehearse = "dlq rehearse"
 
-// noteRehearsal records what a rehearsal has found.
-func noteRehearsal(cctx *cli.Context, db *store.DB, r deadletters.Redrive, found deadletters.RehearsalReport) error {
-	return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), ActionRehearse, found.Queue, nil, Rehearsed{
-		Of: chosenBy(r.Filter, r.Limit), Rehearsed: found.Rehearsed, Passes: found.Rehearsed - found.Fails, Fails: found.Fails,
-	})
+// noteRehearsals records what rehearsals have found.
+func noteRehearsals(cctx *cli.Context, db *store.DB, r deadletters.Redrive, found []deadletters.RehearsalReport) error {
+	for _, of := range found {
+		after := Rehearsed{Of: chosenBy(r.Filter, r.Limit), Rehearsed: of.Rehearsed, Passes: of.Rehearsed - of.Fails, Fails: of.Fails}
+		if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), ActionRehearse, of.Queue, nil, after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noteUnrouted is note for messages that no queue was bound for, which need no database: where none is known, nothing

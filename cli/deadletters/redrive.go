@@ -243,9 +243,6 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 		}
 		reports = append(reports, report)
 		fails += report.Fails
-		if err := noteRehearsal(cctx, c.DB, r, report); err != nil {
-			return err
-		}
 	}
 	status.End()
 	err = terminal.Show(cctx, reports, func(w io.Writer) {
@@ -257,6 +254,9 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 			showFailing(w, r.Failures, "WOULD FAIL")
 		}
 	})
+	if err == nil {
+		err = noteRehearsals(cctx, c.DB, r, reports)
+	}
 	if err == nil && fails > 0 {
 		err = exit.Findings("some letters would fail again")
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/deploy/chaos"
 	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
@@ -68,8 +69,16 @@ func newSite(t *testing.T, env *workertest.Env, change func(*page.Config)) *site
 	return s
 }
 
-// ask is the answer to a request, which may be changed before it is sent.
-func (s *site) ask(method, path string, body io.Reader, change func(*http.Request)) (*http.Response, string) {
+// answer is a response without its body, which has been read.
+type answer struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+// ask is the answer to a request, which may be changed before it is sent, and its text.
+func (s *site) ask(method, path string, body io.Reader, change func(*http.Request)) (answer, string) {
 	s.Helper()
 	r, err := http.NewRequest(method, s.at+path, body)
 	s.Must(err)
@@ -81,7 +90,7 @@ func (s *site) ask(method, path string, body io.Reader, change func(*http.Reques
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	s.Must(err)
-	return response, string(raw)
+	return answer{response.Status, response.StatusCode, response.Header, response.Cookies()}, string(raw)
 }
 
 // get is a page that is there.
@@ -152,21 +161,21 @@ func TestWhoMayOpenThePage(t *testing.T) {
 func TestTheFormOfTheToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) { cfg.Address, cfg.Token = elsewhere, token })
-	post := func(path, value string) (*http.Response, string) {
+	post := func(path, value string) (answer, string) {
 		return s.ask(http.MethodPost, path, strings.NewReader(url.Values{"token": {value}}.Encode()), func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		})
 	}
 	for _, wrong := range []string{"", "x", token + "x", strings.Repeat("x", 1<<20)} {
-		if response, _ := post("/", wrong); response.StatusCode != http.StatusUnauthorized || len(response.Cookies()) != 0 {
-			t.Errorf("a wrong token of %d bytes: %s, %v", len(wrong), response.Status, response.Cookies())
+		if response, _ := post("/", wrong); response.StatusCode != http.StatusUnauthorized || len(response.cookies) != 0 {
+			t.Errorf("a wrong token of %d bytes: %s, %v", len(wrong), response.Status, response.cookies)
 		}
 	}
 	response, _ := post("/story?q=S1&tenant=acme", token)
 	if to := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || to != "/story?q=S1&tenant=acme" {
 		t.Fatalf("the token leads to %q with %s", to, response.Status)
 	}
-	cookies := response.Cookies()
+	cookies := response.cookies
 	if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode || cookies[0].Value == "" || strings.Contains(cookies[0].Raw, token) {
 		t.Fatalf("the form sets %+v", cookies)
 	}
@@ -257,6 +266,30 @@ func TestAStory(t *testing.T) {
 	s.shows("/story?q=S-unknown", []string{"has no event that is or mentions S-unknown"}, nil)
 	s.shows("/story?"+url.Values{"q": {`x'; y`}}.Encode(), []string{"mentions x&#39;; y"}, nil)
 	s.shows("/story?q="+strings.Repeat("x", 300), []string{"<h1>Story of xxx"}, []string{"2 events"})
+}
+
+// A story of many events is drawn in part, and says which command has the rest.
+func TestALongStoryIsCut(t *testing.T) {
+	t.Parallel()
+	env := workertest.NewDatabaseEnv(t)
+	s := newSite(t, env, nil)
+	root := workertest.Sale(t, "TEA", "SHOP-1", "1")
+	all := []event.Any{root}
+	for i := range 230 {
+		all = append(all, workertest.Event(t, event.SaleCompleted{SaleID: fmt.Sprint("S", i), ItemID: "TEA", LocationID: "SHOP-1", Quantity: workertest.Decimal("1"), Amount: workertest.Decimal("1"), Timestamp: workertest.Day},
+			func(e *event.Envelope) {
+				e.Metadata.CorrelationID, e.Metadata.CausationID = root.ID.String(), root.ID.String()
+			}))
+	}
+	env.Admit(all...)
+	path := "/story?tenant=acme&q=" + root.ID.String()
+	s.shows(path, []string{"<h2>231 events", "31 events more; <code class=\"do\">composerp events trace " + root.ID.String()}, nil)
+	if drawn := strings.Count(s.get(path), "<article"); drawn != 200 {
+		t.Errorf("%d events are drawn", drawn)
+	}
+	if all := s.get("/story?tenant=acme&q=TEA"); !strings.Contains(all, "These are the newest that mention TEA") {
+		t.Errorf("a search for an item does not say that there is more:\n%s", all)
+	}
 }
 
 // A tenant sees its own events, letters and stock; letters that name no tenant are shown with each.
@@ -394,4 +427,10 @@ func TestThePageOfABrokerThatIsAway(t *testing.T) {
 	s.shows("/workers", []string{"queues are not counted: ", "<strong>ledger</strong>"}, nil)
 	s.shows("/", []string{"Events do not flow everywhere", "queues are not counted: ", "Business of"}, nil)
 	s.shows("/letters", []string{"0 dead letters"}, nil)
+	link.Set(proxy.Weather{HoldUp: true})
+	began := time.Now()
+	s.shows("/", []string{"not counted: ", "Business of"}, nil)
+	if took := time.Since(began); took > localtest.Deadline(10*time.Second) {
+		t.Errorf("a broker that hangs holds the page for %s", took)
+	}
 }

@@ -79,6 +79,9 @@ func readStory(ctx context.Context, p *Page, q question) (any, error) {
 		return nil, &advised{fmt.Errorf("the log is too long to be searched in %s: %w", timeout, err),
 			"Run " + command("events trace", s.Name) + ": it takes the time that it needs."}
 	}
+	if errors.Is(err, trace.ErrMany) {
+		return nil, &advised{err, "Look for the id of one event, sale or order instead."}
+	}
 	if err != nil {
 		return nil, err
 	}

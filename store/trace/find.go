@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,9 @@ type Found struct {
 	Events []Event // each after the one it follows from, else by their places in the log
 	More   bool    // more events mention the name than the limit
 }
+
+// ErrMany means that what is named belongs to more events than are told of at once.
+var ErrMany = errors.New("too many events")
 
 const (
 	// part is how many places of the log one statement reads: some 50 ms.
@@ -227,7 +231,7 @@ func (s search) relatives(ctx context.Context, named map[uuid.UUID]Event) (map[u
 		return !many && len(unread)+len(causes) > 0
 	})
 	if err == nil && many {
-		err = fmt.Errorf("more than %d events share a correlation id with it: name an event of them", maxFamily)
+		err = fmt.Errorf("%w: more than %d share a correlation id with it; name an event of them", ErrMany, maxFamily)
 	}
 	return all, err
 }
