@@ -106,7 +106,7 @@ func corrected(cctx *cli.Context) (time.Time, error) {
 	if text != "" && len(cctx.StringSlice("id")) == 0 {
 		return time.Time{}, exit.Usage("--timestamp: name the events by --id; composerp dlq list --each shows the ids")
 	}
-	return settings.ReadTime("timestamp", text, time.Time{})
+	return terminal.ReadTime("timestamp", text, time.Time{})
 }
 
 func pace(rate string) (deadletters.Pace, error) {

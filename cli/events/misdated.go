@@ -60,7 +60,7 @@ func misdatedList(cctx *cli.Context, db *store.DB, _ struct{}) error {
 
 func correctedTo(cctx *cli.Context) (to time.Time, err error) {
 	text := cctx.String("timestamp")
-	if to, err = settings.ReadTime("timestamp", text, time.Now().UTC().Truncate(time.Second)); err == nil && to.After(time.Now()) {
+	if to, err = terminal.ReadTime("timestamp", text, time.Now().UTC().Truncate(time.Second)); err == nil && to.After(time.Now()) {
 		err = exit.Usage("--timestamp %q is after now", text)
 	}
 	return to, err

@@ -203,7 +203,7 @@ func pointSince(cctx *cli.Context, db *store.DB, text string) (eventlog.Position
 	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
 		return eventlog.PositionAt(cctx.Context, db, time.Now().Add(-ago))
 	}
-	at, err := settings.ReadTime(flagSince, text, time.Time{})
+	at, err := terminal.ReadTime(flagSince, text, time.Time{})
 	if err != nil {
 		return eventlog.Position{}, exit.Usage("--%s %q: want a duration such as 2h, a time such as 2026-02-09T12:00:00Z, or a position of the log", flagSince, text)
 	}

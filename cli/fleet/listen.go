@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,6 +16,10 @@ import (
 // listenMetrics opens the address of the metrics. Without a choice of the operator's, a free port will do.
 func (f *fleet) listenMetrics(cctx *cli.Context) (err error) {
 	addr := cctx.String(settings.FlagMetrics)
+	f.page.Token = cctx.String(settings.FlagPageToken)
+	if names := cctx.String(settings.FlagPageHosts); names != "" {
+		f.page.Hosts = strings.Split(names, ",")
+	}
 	if f.with, err = settings.ParseMetricsWith(cctx.String(settings.FlagMetricsWith)); err != nil {
 		return exit.Misconfigured("--%s: %v", settings.FlagMetricsWith, err)
 	}

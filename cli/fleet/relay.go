@@ -34,7 +34,6 @@ func runPart(cctx *cli.Context, f *fleet) error {
 	}
 	db.Close()
 	f.at, f.version = at, cctx.App.Version
-	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
 	if err := f.listenMetrics(cctx); err != nil {
 		return err
 	}

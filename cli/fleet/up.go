@@ -84,7 +84,6 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	}
 	defer lock.Close()
 	_ = os.Remove(filepath.Join(dir, settings.StateFile)) // of one that was killed
-	f.page.Token, f.page.Hosts = settings.PageAccess(cctx)
 	if err := f.listenMetrics(cctx); err != nil {
 		return err
 	}

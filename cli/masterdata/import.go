@@ -59,7 +59,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return exit.Usage("name one file to import: %s FILE", cctx.Command.HelpName)
 	}
-	at, err := settings.ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
+	at, err := terminal.ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
 	if err != nil {
 		return err
 	}

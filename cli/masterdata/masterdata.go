@@ -110,7 +110,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	if cctx.NArg() > 0 {
 		return exit.Usage("`%s` takes no argument, got %q; it is named by %s", cctx.Command.HelpName, cctx.Args().First(), strings.Join(m.keyFlags(), " and "))
 	}
-	at, err := settings.ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
+	at, err := terminal.ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
 	if err != nil {
 		return err
 	}

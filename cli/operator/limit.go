@@ -103,7 +103,7 @@ func checkDependency(cctx *cli.Context, db *store.DB, q limitQuestion) error {
 	if err != nil {
 		return err
 	}
-	addresses := settings.Webhooks(cctx)
+	addresses := webhooks(cctx)
 	for _, s := range suppliers {
 		addresses = append(addresses, s.Endpoint)
 	}
@@ -114,4 +114,14 @@ func checkDependency(cctx *cli.Context, db *store.DB, q limitQuestion) error {
 		return nil
 	}
 	return exit.Usage("no supplier, webhook or failure names %s; %s--%s limits it all the same", q.dependency, terminal.Suggest(q.dependency, known), flagForce)
+}
+
+// webhooks are the addresses of the settings that workers call.
+func webhooks(cctx *cli.Context) (addresses []string) {
+	for _, name := range []string{settings.FlagNotification, settings.FlagAlert, settings.FlagAlertmanager} {
+		if v, err := settings.Configured(cctx).Value(settings.Named(name)); err == nil && v.Text != "" {
+			addresses = append(addresses, v.Text)
+		}
+	}
+	return addresses
 }

@@ -77,7 +77,7 @@ func stockImport(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return exit.Usage("name one file to import: %s FILE", cctx.Command.HelpName)
 	}
-	now, err := settings.ReadTime(masterdata.FlagAt, cctx.String(masterdata.FlagAt), time.Now().UTC().Truncate(time.Microsecond))
+	now, err := terminal.ReadTime(masterdata.FlagAt, cctx.String(masterdata.FlagAt), time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return err
 	}

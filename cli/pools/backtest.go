@@ -64,10 +64,10 @@ func backtestAsked(cctx *cli.Context) (q backtestQuestion, err error) {
 	if q.worker, err = queueNamed(cctx); err != nil {
 		return q, err
 	}
-	if q.to, err = settings.ReadTime(flagTo, cctx.String(flagTo), time.Now()); err != nil {
+	if q.to, err = terminal.ReadTime(flagTo, cctx.String(flagTo), time.Now()); err != nil {
 		return q, err
 	}
-	if q.from, err = settings.ReadTime(flagFrom, cctx.String(flagFrom), q.to.Add(-time.Hour)); err != nil {
+	if q.from, err = terminal.ReadTime(flagFrom, cctx.String(flagFrom), q.to.Add(-time.Hour)); err != nil {
 		return q, err
 	}
 	if length := q.to.Sub(q.from); length <= 0 || length > longestBacktest {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -46,20 +45,12 @@ func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
 	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
 	flags = append(flags, FlagOf(FlagSlots), FlagOf(FlagMaxSlots), FlagOf(FlagLabels))
 	flags = append(flags, ServingFlags()...)
-	return append(flags, FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager), FlagOf(flagWebhookSecret))
+	return append(flags, FlagOf(FlagNotification), FlagOf(FlagAlert), FlagOf(FlagAlertmanager), FlagOf(flagWebhookSecret))
 }
 
 // ServingFlags are for commands that run a part of the fleet: what it serves, and where its spans go.
 func ServingFlags() []cli.Flag {
-	return []cli.Flag{FlagOf(FlagMetrics), FlagOf(FlagMetricsWith), FlagOf(flagPageToken), FlagOf(flagPageHosts), FlagOf(FlagOTLP), FlagOf(FlagTraceRatio)}
-}
-
-// PageAccess is who may open the page: the token, "" without one, and the names of this process's host.
-func PageAccess(cctx *cli.Context) (token string, hosts []string) {
-	if names := cctx.String(flagPageHosts); names != "" {
-		hosts = strings.Split(names, ",")
-	}
-	return cctx.String(flagPageToken), hosts
+	return []cli.Flag{FlagOf(FlagMetrics), FlagOf(FlagMetricsWith), FlagOf(FlagPageToken), FlagOf(FlagPageHosts), FlagOf(FlagOTLP), FlagOf(FlagTraceRatio)}
 }
 
 // wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.
@@ -73,18 +64,8 @@ func WorkersConfig(cctx *cli.Context, log *slog.Logger) (workers.Config, error) 
 	}
 	return workers.Config{
 		Signer:          signer,
-		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log, Now: wallClock,
+		NotificationURL: cctx.String(FlagNotification), AlertURL: cctx.String(FlagAlert), AlertmanagerURL: cctx.String(FlagAlertmanager), Log: log, Now: wallClock,
 	}, nil
-}
-
-// Webhooks are the addresses of the settings that workers call.
-func Webhooks(cctx *cli.Context) (addresses []string) {
-	for _, name := range []string{flagNotification, flagAlert, flagAlertmanager} {
-		if v, err := Configured(cctx).Value(Named(name)); err == nil && v.Text != "" {
-			addresses = append(addresses, v.Text)
-		}
-	}
-	return addresses
 }
 
 // OpenDatabase opens the database of the settings or of a running `up`.

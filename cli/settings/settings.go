@@ -42,12 +42,12 @@ const (
 	FlagLabels        = "labels"
 	FlagOperator      = "operator"
 	FlagMetrics       = "metrics-addr"
-	flagPageToken     = "page-token"
-	flagPageHosts     = "page-hosts"
+	FlagPageToken     = "page-token"
+	FlagPageHosts     = "page-hosts"
 	FlagMetricsWith   = "metrics-with"
-	flagNotification  = "notification-url"
-	flagAlert         = "alert-url"
-	flagAlertmanager  = "alertmanager-url"
+	FlagNotification  = "notification-url"
+	FlagAlert         = "alert-url"
+	FlagAlertmanager  = "alertmanager-url"
 	flagWebhookSecret = "webhook-secret"
 	FlagOTLP          = "otlp-endpoint"
 	FlagTraceRatio    = "trace-ratio"
@@ -69,14 +69,14 @@ var All = []setting{
 	{Name: FlagLabels, form: asList, check: checkLabels, Usage: "labels of this process for `composerp scale --on`, such as zone=north, separated by commas"},
 	{Name: FlagOperator, Usage: "name of who runs a command, for the operator log; default: the user of this machine"},
 	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
-	{Name: flagPageToken, check: checkPageToken, Show: func(string) string { return hidden },
+	{Name: FlagPageToken, check: checkPageToken, Show: func(string) string { return hidden },
 		Usage: "secret by which the page at the metrics' address is opened, 16 characters or more; needed where that address is not on loopback; better in a file"},
-	{Name: flagPageHosts, form: asList, Usage: "names by which browsers reach the page, beside localhost, IP addresses and this machine's name, separated by commas"},
+	{Name: FlagPageHosts, form: asList, Usage: "names by which browsers reach the page, beside localhost, IP addresses and this machine's name, separated by commas"},
 	{Name: FlagMetricsWith, form: asList, check: checkMetricsWith,
 		Usage: "what else --metrics-addr serves, separated by commas: native (native histograms), pprof (Go's profiles; on loopback alone)"},
-	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
-	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
-	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
+	{Name: FlagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
+	{Name: FlagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
+	{Name: FlagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
 	{Name: FlagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},

@@ -1,4 +1,4 @@
-package settings
+package terminal
 
 import (
 	"time"
