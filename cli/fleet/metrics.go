@@ -72,7 +72,7 @@ func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *p
 	if page != nil {
 		mux.Handle("/", page)
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	g.Go(func() error {
 		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving the metrics: %w", err)
