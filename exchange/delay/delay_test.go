@@ -66,3 +66,26 @@ func TestHeadersThatAreNoTimes(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a header says, its times are read and written the same, and no stage of them is negative.
+func FuzzTimes(f *testing.F) {
+	for _, header := range []string{"1795800000000000 12 34", "1 0 0 7", "1 9007199254740991", "0", "x y"} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		times, known := delay.Parse(header)
+		if !known {
+			return
+		}
+		times.Until(delay.Queue, began)
+		times.Until(delay.Handling, after(time.Second))
+		for s := range delay.Stages {
+			if times.In(delay.Stage(s)) < 0 {
+				t.Errorf("%q gives %s", header, times)
+			}
+		}
+		if again, known := delay.Parse(times.String()); known && again != times {
+			t.Errorf("%s is read as %s", times, again)
+		}
+	})
+}

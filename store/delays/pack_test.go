@@ -61,3 +61,20 @@ func TestPackedTimesComeBack(t *testing.T) {
 		t.Error("what is cut is read")
 	}
 }
+
+// No row makes the reader panic, and what it reads are stages that are known.
+func FuzzUnpack(f *testing.F) {
+	f.Add([]byte{0})
+	f.Add(pack([]Late{{EventID: uuid.New(), Times: delay.Since(time.UnixMicro(1))}}))
+	f.Add(append([]byte{1}, make([]byte, idSize+1)...))
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		err := unpack(packed, func(_ uuid.UUID, stages []Spent) {
+			if len(stages) > delay.Stages {
+				t.Errorf("%d stages", len(stages))
+			}
+		})
+		if err != nil && !errors.Is(err, errDamaged) {
+			t.Error(err)
+		}
+	})
+}
