@@ -145,7 +145,7 @@ func TestApplyAgain(t *testing.T) {
 	t.Parallel()
 	owner, urls := withRoles(t)
 	exec := func(db *store.DB, q string) error { _, err := pg.Pool(db).ExecContext(t.Context(), q); return err }
-	storetest.Must(t, exec(owner, `GRANT DELETE ON movement TO composerp_worker;
+	storetest.Must(t, exec(owner, `GRANT DELETE ON movement TO composerp_worker; GRANT EXECUTE ON FUNCTION drop_inbox_partition TO PUBLIC;
 		CREATE SCHEMA loyalty; CREATE TABLE loyalty.goose_db_version (n int); CREATE TABLE loyalty.points (n int);
 		CREATE SCHEMA another; CREATE TABLE another.secret (n int)`))
 	storetest.MustGet(grants.Apply(t.Context(), owner))(t)
@@ -156,6 +156,7 @@ func TestApplyAgain(t *testing.T) {
 		works bool
 	}{
 		{worker, "DELETE FROM movement", false},
+		{worker, "SELECT drop_inbox_partition(1)", false},
 		{worker, "INSERT INTO loyalty.points VALUES (1)", true},
 		{worker, "SELECT FROM another.secret", false},
 		{worker, "SELECT FROM another_owners", false},

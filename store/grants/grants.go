@@ -76,6 +76,8 @@ func Privileges(of ...Role) string {
 			}
 		}
 		if r == Relay {
+			// A restore may have left the migration's own REVOKE out.
+			fmt.Fprintf(&b, "REVOKE ALL ON FUNCTION %s FROM PUBLIC;\n", strings.Join(keepers, ", "))
 			fmt.Fprintf(&b, "GRANT EXECUTE ON FUNCTION %s TO %s;\n", strings.Join(keepers, ", "), r.User())
 		}
 	}
