@@ -87,7 +87,8 @@ func declarer() Grant {
 		}}
 }
 
-// operator follows a redrive by queues of its own, which begin with composerp.dlq, and asks how much waits in all queues.
+// operator follows a redrive by queues of its own, which begin with composerp.dlq, and asks how much waits in all
+// queues.
 func operator(subs []topology.Subscription) Grant {
 	followed := "^" + regexp.QuoteMeta(topology.RedrivePrefix)
 	read := []string{topology.Unrouted, topology.Retry, topology.Dead}
