@@ -57,7 +57,7 @@ type Grant struct {
 
 // Of are the grants of a fleet, in order; those of the workers last, by their names.
 func Of(subs []topology.Subscription) []Grant {
-	grants := []Grant{publisher(), relay(), declarer(), operator(subs), monitoring()}
+	grants := []Grant{publisher(), relay(), declarer(), operator(), monitoring()}
 	for _, sub := range slices.SortedFunc(slices.Values(subs), byWorker) {
 		grants = append(grants, worker(sub))
 	}
@@ -88,28 +88,16 @@ func declarer() Grant {
 }
 
 // operator follows a redrive by queues of its own, which begin with composerp.dlq, and asks how much waits in all
-// queues.
-func operator(subs []topology.Subscription) Grant {
-	followed := "^" + regexp.QuoteMeta(topology.RedrivePrefix)
-	read := []string{topology.Unrouted, topology.Retry, topology.Dead}
-	write := []string{quoted(topology.Events), quoted(topology.Retry), quoted(topology.DeadLetterLog)}
-	for _, sub := range slices.SortedFunc(slices.Values(subs), byWorker) {
-		if sub.Queue == "" {
-			read = append(read, topology.DeadQueueName(sub.Worker))
-			write = append(write, quoted(topology.QueueName(sub.Worker)))
-			for _, name := range given(sub) {
-				write = append(write, quoted(name))
-			}
-		}
-		if sub.Ordered {
-			write = append(write, topology.LanePattern(sub.Worker))
-		}
-	}
+// queues. RabbitMQ 4.3 refuses long patterns, so that these name no worker: of the exchanges the second one has those
+// of composerp.events, .retry, .dead and .unrouted.
+func operator() Grant {
+	followed := quoted(topology.RedrivePrefix) + ".+"
+	prefix := quoted(topology.Prefix)
 	return Grant{Role: Operator, Permissions: Permissions{
-		Configure: followed,
-		Write:     oneOf(write) + "|" + followed,
-		Read:      names(read...) + "|" + followed,
-	}}
+		Configure: "^" + followed + "$",
+		Write:     oneOf([]string{prefix + `[^.]+`, prefix + `[^.]+\.(dead|(retry|lane)\..+)`, followed}),
+		Read:      oneOf([]string{quoted(topology.Unrouted), quoted(topology.Retry), quoted(topology.Dead), prefix + `[^.]+\.dead`, followed}),
+	}, Topics: []TopicPermissions{{topology.Dead, none, ".*"}}}
 }
 
 // monitoring needs the virtual host, but nothing in it: the management API shows a virtual host to its users.

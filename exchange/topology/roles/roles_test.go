@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,6 +32,22 @@ func TestAccessIsTheGoldenOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Compare(t, "testdata/access.json", string(got)+"\n")
+}
+
+// RabbitMQ 4.3 refuses patterns of more than about a thousand characters.
+func TestNoPatternIsLong(t *testing.T) {
+	t.Parallel()
+	var many []topology.Subscription
+	for i := range 100 {
+		many = append(many, topology.Subscription{Worker: fmt.Sprintf("worker%d", i), RetryDelays: []time.Duration{time.Second, time.Minute, time.Hour}})
+	}
+	for _, g := range roles.Of(many) {
+		for _, pattern := range []string{g.Configure, g.Write, g.Read} {
+			if len(pattern) > 500 {
+				t.Errorf("%s has a pattern of %d characters", g.Role, len(pattern))
+			}
+		}
+	}
 }
 
 // act is something that a user of a broker may or may not do.
