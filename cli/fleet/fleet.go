@@ -125,7 +125,7 @@ func (f *fleet) declaring() (rabbitmq.Config, error) {
 
 // asks is the worker as which the process declares and asks, "" where it has the role for that.
 func (f *fleet) asks() string {
-	if f.at.Has(roles.Topology) || len(f.workers) == 0 || !f.at.Has(roles.Worker(f.workers[0].Name())) {
+	if len(f.at.Secrets) == 0 || f.at.Has(roles.Topology) || len(f.workers) == 0 {
 		return ""
 	}
 	return f.workers[0].Name()
