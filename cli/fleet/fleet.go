@@ -122,10 +122,18 @@ func (f *fleet) broker(r roles.Role) (rabbitmq.Config, error) {
 // declaring is the broker for what declares and asks. A process without that role's secret asks as one of its workers,
 // which may not declare.
 func (f *fleet) declaring() (rabbitmq.Config, error) {
-	if !f.at.Has(roles.Topology) && len(f.workers) > 0 {
-		return f.broker(roles.Worker(f.workers[0].Name()))
+	if name := f.asks(); name != "" {
+		return f.broker(roles.Worker(name))
 	}
 	return f.broker(roles.Topology)
+}
+
+// asks is the worker as which the process declares and asks, "" where it has the role for that.
+func (f *fleet) asks() string {
+	if len(f.at.Secrets) == 0 || f.at.Has(roles.Topology) || len(f.workers) == 0 {
+		return ""
+	}
+	return f.workers[0].Name()
 }
 
 // role is the one in the database that the process has in any case.
@@ -258,13 +266,18 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	return nil
 }
 
-// queues are those that the process's workers consume, with their retry and dead-letter queues.
+// queues are those that the process's workers consume, with their retry and dead-letter queues. RabbitMQ 4.3 tells a
+// worker of its own queues alone.
 func (f *fleet) queues() []topology.QueueSpec {
 	subscriptions := make([]topology.Subscription, len(f.workers))
 	for i, w := range f.workers {
 		subscriptions[i] = w.Subscription()
 	}
-	return topology.Compute(subscriptions).Queues
+	all := topology.Compute(subscriptions).Queues
+	if name := f.asks(); name != "" {
+		return slices.DeleteFunc(all, func(q topology.QueueSpec) bool { return topology.WorkerOf(q.Name) != name })
+	}
+	return all
 }
 
 func (f *fleet) slotsOf(w worker.Worker) int {

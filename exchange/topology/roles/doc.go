@@ -22,9 +22,10 @@
 // permissions keep it from publishing through composerp.events, composerp.retry and composerp.dead; it can still
 // publish to a queue by its name, which a user that may bind and delete queues could not be kept from harming anyway.
 //
-// A worker has write on its retry and dead-letter queues: RabbitMQ 4.3 wants some permission on a queue for the
-// question whether it exists. Write on a queue allows a binding, and a binding wants read on an exchange, which no
-// worker has.
+// RabbitMQ 4.3 wants some permission on a queue for the question whether it exists and what waits in it. For that a
+// worker has write on its retry and dead-letter queues and on the dead-letter log's, and the operator on all queues.
+// Write on a queue allows a binding to an exchange that the user may read: a worker may read none, the operator
+// composerp.retry and composerp.dead.
 //
 // # Failures
 //

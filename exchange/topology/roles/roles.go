@@ -57,13 +57,14 @@ type Grant struct {
 
 // Of are the grants of a fleet, in order; those of the workers last, by their names.
 func Of(subs []topology.Subscription) []Grant {
-	grants := []Grant{publisher(), relay(), declarer(), operator(subs), monitoring()}
-	sorted := slices.SortedFunc(slices.Values(subs), func(a, b topology.Subscription) int { return strings.Compare(a.Worker, b.Worker) })
-	for _, sub := range sorted {
+	grants := []Grant{publisher(), relay(), declarer(), operator(), monitoring()}
+	for _, sub := range slices.SortedFunc(slices.Values(subs), byWorker) {
 		grants = append(grants, worker(sub))
 	}
 	return grants
 }
+
+func byWorker(a, b topology.Subscription) int { return strings.Compare(a.Worker, b.Worker) }
 
 func publisher() Grant {
 	return Grant{Role: Publisher, Permissions: Permissions{none, names(topology.Events), none},
@@ -86,21 +87,17 @@ func declarer() Grant {
 		}}
 }
 
-// operator follows a redrive by queues of its own, which begin with composerp.dlq.
-func operator(subs []topology.Subscription) Grant {
-	followed := "^" + regexp.QuoteMeta(topology.RedrivePrefix)
-	read := []string{topology.Unrouted, topology.Retry, topology.Dead}
-	for _, sub := range subs {
-		if sub.Queue == "" {
-			read = append(read, topology.DeadQueueName(sub.Worker))
-		}
-	}
-	slices.Sort(read[3:])
+// operator follows a redrive by queues of its own, which begin with composerp.dlq, and asks how much waits in all
+// queues. RabbitMQ 4.3 refuses long patterns, so that these name no worker: of the exchanges the second one has those
+// of composerp.events, .retry, .dead and .unrouted.
+func operator() Grant {
+	followed := quoted(topology.RedrivePrefix) + ".+"
+	prefix := quoted(topology.Prefix)
 	return Grant{Role: Operator, Permissions: Permissions{
-		Configure: followed,
-		Write:     names(topology.Events, topology.Retry) + "|" + followed,
-		Read:      names(read...) + "|" + followed,
-	}}
+		Configure: "^" + followed + "$",
+		Write:     oneOf([]string{prefix + `[^.]+`, prefix + `[^.]+\.(dead|(retry|lane)\..+)`, followed}),
+		Read:      oneOf([]string{quoted(topology.Unrouted), quoted(topology.Retry), quoted(topology.Dead), prefix + `[^.]+\.dead`, followed}),
+	}, Topics: []TopicPermissions{{topology.Dead, none, ".*"}}}
 }
 
 // monitoring needs the virtual host, but nothing in it: the management API shows a virtual host to its users.
@@ -114,13 +111,10 @@ func worker(sub topology.Subscription) Grant {
 	if sub.Queue != "" {
 		queue = sub.Queue
 	}
-	write := []string{topology.Retry, topology.Dead}
+	write := []string{topology.Retry, topology.Dead, topology.DeadLetterLog} // the last: its health asks for it
 	read := []string{quoted(queue)}
 	if sub.Queue == "" {
-		write = append(write, topology.DeadQueueName(sub.Worker))
-		for _, d := range slices.Compact(slices.Sorted(slices.Values(sub.RetryDelays))) {
-			write = append(write, topology.RetryQueueName(sub.Worker, d))
-		}
+		write = append(write, given(sub)...)
 	}
 	if sub.Ordered {
 		write = append(write, topology.LanesName(sub.Worker))
@@ -132,6 +126,15 @@ func worker(sub topology.Subscription) Grant {
 		{topology.Dead, names(queue), none},
 	}
 	return g
+}
+
+// given are the queues that a worker gives messages to.
+func given(sub topology.Subscription) []string {
+	queues := []string{topology.DeadQueueName(sub.Worker)}
+	for _, d := range slices.Compact(slices.Sorted(slices.Values(sub.RetryDelays))) {
+		queues = append(queues, topology.RetryQueueName(sub.Worker, d))
+	}
+	return queues
 }
 
 // names matches these names and no others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,6 +32,22 @@ func TestAccessIsTheGoldenOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Compare(t, "testdata/access.json", string(got)+"\n")
+}
+
+// RabbitMQ 4.3 refuses patterns of more than about a thousand characters.
+func TestNoPatternIsLong(t *testing.T) {
+	t.Parallel()
+	var many []topology.Subscription
+	for i := range 100 {
+		many = append(many, topology.Subscription{Worker: fmt.Sprintf("worker%d", i), RetryDelays: []time.Duration{time.Second, time.Minute, time.Hour}})
+	}
+	for _, g := range roles.Of(many) {
+		for _, pattern := range []string{g.Configure, g.Write, g.Read} {
+			if len(pattern) > 500 {
+				t.Errorf("%s has a pattern of %d characters", g.Role, len(pattern))
+			}
+		}
+	}
 }
 
 // act is something that a user of a broker may or may not do.
@@ -82,6 +99,13 @@ func remove(queue string) act {
 
 func declare(t topology.Topology) act {
 	return func(ctx context.Context, config rabbitmq.Config) error { return rabbitmq.Apply(ctx, t, config) }
+}
+
+func ask(queue string) act {
+	return inSession(func(_ context.Context, s *rabbitmq.Session) error {
+		_, _, err := s.Depth(queue)
+		return err
+	})
 }
 
 func bind(exchange, queue, key string) act {
@@ -152,6 +176,10 @@ func TestTheBrokerKeepsEachRoleToItsWork(t *testing.T) {
 		{ledger, "retries", publish(topology.Retry, "composerp.ledger.retry.5s"), true},
 		{ledger, "puts a message back", publish(topology.Retry, "composerp.ledger"), true},
 		{ledger, "gives up", publish(topology.Dead, "composerp.ledger"), true},
+		{ledger, "asks for its queue", ask("composerp.ledger"), true},
+		{ledger, "asks for its dead letters", ask("composerp.ledger.dead"), true},
+		{ledger, "asks for a retry queue", ask("composerp.ledger.retry.5s"), true},
+		{ledger, "asks for the dead-letter log's", ask(topology.DeadLetterLog), true},
 		{ledger, "consumes from another's queue", consume("composerp.alert"), false},
 		{ledger, "consumes from a queue whose name begins like its own", consume("composerp.ledger2"), false},
 		{ledger, "takes its dead letters", consume("composerp.ledger.dead"), false},
@@ -183,6 +211,13 @@ func TestTheBrokerKeepsEachRoleToItsWork(t *testing.T) {
 		{roles.Operator, "reroutes", publish(topology.Events, sale), true},
 		{roles.Operator, "follows retries", tap(topology.Retry, "composerp.ledger.retry.*"), true},
 		{roles.Operator, "follows dead letters", tap(topology.Dead, "composerp.ledger"), true},
+		{roles.Operator, "asks for a worker's queue", ask("composerp.ledger"), true},
+		{roles.Operator, "asks for a lane", ask(lane), true},
+		{roles.Operator, "asks for a retry queue", ask("composerp.ledger.retry.5s"), true},
+		{roles.Operator, "asks for the dead-letter log's", ask(topology.DeadLetterLog), true},
+		{roles.Operator, "asks for unrouted events", ask(topology.Unrouted), true},
+		{roles.Operator, "binds a queue to all events", bind(topology.Events, "composerp.ledger", "#"), false},
+		{roles.Operator, "publishes to a queue by its name", publish("", "composerp.ledger"), false},
 		{roles.Operator, "takes a worker's events", consume("composerp.ledger"), false},
 		{roles.Operator, "follows all events", tap(topology.Events, "#"), false},
 		{roles.Operator, "publishes a dead letter", publish(topology.Dead, "composerp.ledger"), false},
