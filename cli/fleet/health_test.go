@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,16 +84,7 @@ func serving(t *testing.T, log *slog.Logger, registry *prometheus.Registry, h *h
 // asked is the status and the text at a path.
 func asked(t *testing.T, at, path string) (int, string) {
 	t.Helper()
-	response, err := http.Get(at + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(raw)
+	return request(t, at+path, "", "")
 }
 
 // /readyz names what keeps the process from its work: a queue that is missing, a migration, a drain, a server that is
