@@ -201,7 +201,7 @@ func TestCompletionScriptsAreOfTheirShell(t *testing.T) {
 
 func TestManualPage(t *testing.T) {
 	t.Parallel()
-	text := command(t, "man").out
+	text := strings.ReplaceAll(command(t, "man").out, `\-`, "-")
 	for _, path := range leaves() {
 		if !strings.Contains(text, "composerp "+strings.Join(path, " ")) {
 			t.Errorf("%s is not in the manual page", strings.Join(path, " "))

@@ -42,8 +42,15 @@ func TestEveryPanelHasData(t *testing.T) {
 	if database == nil {
 		t.Fatalf("up names no database: %s", f.log)
 	}
-	storetest.Exec(t, fmt.Sprintf("postgres://%s:%s@%s", database[2], database[3], database[1]),
-		`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at) VALUES (gen_random_uuid(), 'ledger', 'm', '', '', 'no', 4, '{}', '', now())`)
+	for _, made := range []string{
+		`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at) VALUES (gen_random_uuid(), 'ledger', 'm', '', '', 'no', 4, '{}', '', now())`,
+		// A forecast, and the demand that it was for.
+		`INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run) VALUES ('north', 'shop', '2026-02-09', '2026-02-05')`,
+		`INSERT INTO demand SELECT 'north', 'shop', 'cup', date '2026-01-29' + n, 4 + n % 2, 0 FROM generate_series(0, 10) n`,
+		`INSERT INTO forecast (tenant_id, location_id, item_id, start_day, method, daily, error_std_dev) VALUES ('north', 'shop', 'cup', '2026-02-05', 'SES', '{4.5,4.5,4.5,4.5,4.5}', 1)`,
+	} {
+		storetest.Exec(t, fmt.Sprintf("postgres://%s:%s@%s", database[2], database[3], database[1]), made)
+	}
 	stop := work(t, h)
 	missing := map[string]string{}
 	for _, d := range monitoring.Dashboards {

@@ -26,6 +26,7 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/analytics/business"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -469,7 +470,7 @@ var describedAs = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*?)"(?:
 func metricsReference(t *testing.T) string {
 	var c collected
 	worker.NewMetrics(&c)
-	worker.RegisterFailures(&c, nil)
+	fleet.RegisterFailures(&c, nil)
 	relay.NewMetrics(&c)
 	publishing.NewMetrics(&c)
 	scaler.NewMetrics(&c)
@@ -477,6 +478,10 @@ func metricsReference(t *testing.T) string {
 	audit.RegisterUnproven(&c, nil)
 	watchdog.NewMetrics(&c)
 	fleet.RegisterBuild(&c, "")
+	business.New(&c, nil, nil)
+	for _, w := range workers.Fleet(workers.Config{}) {
+		c.MustRegister(w.Collectors()...)
+	}
 	rows := map[string][]string{}
 	for _, one := range c.all {
 		described := make(chan *prometheus.Desc, 8)

@@ -21,6 +21,10 @@ var wallClock = map[string]string{
 	"store/migrate.go":                   "shown: when a migration was applied",
 	"workers/alert/alert.go":             "the default of a clock that is passed in: an Alertmanager wants the time",
 	"workers/worker/webcall/refusal.go":  "a Retry-After may be a date; the longest retry delay bounds the wait",
+	"workers/runtime/relay/relay.go":     "how long an event was in the log, and when a span ended: measured and shown, and decides nothing",
+	"workers/worker/parking.go":          "the times of a parked event: measured and shown",
+	"workers/worker/retry.go":            "the times of an attempt that failed: measured and shown",
+	"workers/worker/spans/call.go":       "when a span ended: shown",
 	"workers/worker/webcall/webcall.go":  "the time of a signature: the receiver wants the time, and judges it",
 }
 

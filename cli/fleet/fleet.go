@@ -22,6 +22,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/grants"
+	"github.com/composerp/composerp/workers/analytics/business"
 	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
@@ -202,7 +203,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	}
 	relay.RegisterLag(registry, relayDB)
 	tickLog := f.log.With("part", "ticker")
-	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
+	ticker := eventlog.NewTicker(tickDB, tickLog, append(housekeeping.Chores(tickDB, tickLog), business.New(registry, tickDB, tickLog).Chore)...)
 	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: settings.Holder(), Hints: ticker.Hints(ctx, relayDB), Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry), Spans: f.spans}
 	g.Go(func() error {
 		defer tickDB.Close()
@@ -240,9 +241,10 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	}
 	registry.MustRegister(store.Collector(db, "workers"))
 	metrics := worker.NewMetrics(registry)
-	worker.RegisterFailures(registry, db)
+	RegisterFailures(registry, db)
 	runners := make([]*worker.Runner, len(f.workers))
 	for i, w := range f.workers {
+		registry.MustRegister(w.Collectors()...)
 		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: brokers[i], Slots: f.slotsOf(w), Log: f.log, Metrics: metrics, Spans: f.spans}
 	}
 	if err := f.startNode(ctx, g, registry, runners, capacity, declaring); err != nil {

@@ -25,7 +25,7 @@ func TestRenamedMetricsAreServedByBothNames(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	relay.NewMetrics(registry)
 	watchdog.NewMetrics(registry)
-	worker.RegisterFailures(registry, db)
+	RegisterFailures(registry, db)
 	var said bytes.Buffer
 	at := serving(t, slog.New(slog.NewTextHandler(&said, nil)), registry, &health{})
 	_, page := asked(t, at, "/metrics")

@@ -236,6 +236,22 @@ var business = Dashboard{
 			lastHour("Forecasts made", "analytics", "Forecasts of an item at a location."),
 			lastHour("Notifications about orders", "notification", "Events about orders that people were notified of."),
 		}},
+		{"Sales of the last hour", []Panel{
+			{Title: "Units sold", Unit: Count, Query: `sum(increase(composerp_sales_units_total{kind="sale"}[1h]))`,
+				Description: "Units that tills have sold, as the ledger booked them."},
+			{Title: "Units returned", Unit: Count, Query: `sum(increase(composerp_sales_units_total{kind="return"}[1h]))`,
+				Description: "Units that customers have brought back."},
+			{Title: "Amount of sales by currency", Unit: Count, Legend: "kind", Query: `sum by (kind) (increase(composerp_sales_amount_total[1h]))`,
+				Description: "What customers have paid; unnamed is the currency of the location."},
+		}},
+		{"What waits", []Panel{
+			{Title: "Positions sold out or low", Unit: Count, Legend: "state", Query: `max by (state) (composerp_stock_positions{state!="watched"})`,
+				Description: "Positions with a rule that have nothing on hand, and those below their threshold."},
+			{Title: "Orders that wait", Unit: Count, Legend: "state", Query: `max by (state) (composerp_purchase_orders)`,
+				Description: "Orders that wait for a decision, for their supplier, and for the goods."},
+			{Title: "Error of forecasts", Unit: Count, Legend: "kind", Query: `max by (kind) (composerp_forecast_rmsse)`,
+				Description: "Scaled error of the last 28 business days, of the forecasts and of a naive one; less is better."},
+		}},
 	},
 }
 

@@ -121,3 +121,10 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
 	return err
 }
+
+var latestOpenDay = pg.SQL(`SELECT coalesce(max(open_day)::text, '') FROM demand_calendar`)
+
+// LatestOpenDay is the latest business day that has begun at any location; "" when none has.
+func LatestOpenDay(ctx context.Context, db *store.DB) (event.Date, error) {
+	return pg.One[event.Date](ctx, db, "reading the latest business day", latestOpenDay)
+}

@@ -43,21 +43,34 @@ func (p TenantSummary) Ordered() int64 {
 	return p.Waiting + p.Unsent + p.Sent + p.Received + p.Rejected
 }
 
-var tenantSummary = pg.SQL(`
+// summaryOf counts positions by rules, and orders by lines, each of a condition on the tenant.
+func summaryOf(condition string) string {
+	return `
 SELECT s.*, o.* FROM (
     SELECT count(*) FILTER (WHERE p.on_hand - p.reserved < r.low_stock_threshold) AS low, count(*) FILTER (WHERE p.on_hand <= 0) AS out, count(*) AS watched
-    FROM replenishment_rule r JOIN position p USING (tenant_id, item_id, location_id) WHERE r.tenant_id = $1) s, (
+    FROM replenishment_rule r JOIN position p USING (tenant_id, item_id, location_id) WHERE ` + condition + `) s, (
     SELECT count(*) FILTER (WHERE o.status = 'PENDING') AS waiting,
            count(*) FILTER (WHERE o.status = 'APPROVED' AND l.open AND d.sent_at IS NULL) AS unsent,
            count(*) FILTER (WHERE o.status = 'APPROVED' AND l.open AND d.sent_at IS NOT NULL) AS sent,
            count(*) FILTER (WHERE o.status = 'APPROVED' AND NOT l.open) AS received,
            count(*) FILTER (WHERE o.status = 'CANCELLED') AS rejected
-    FROM (SELECT tenant_id, purchase_order_id, bool_or(open) AS open FROM purchase_order_line WHERE tenant_id = $1 GROUP BY 1, 2) l
+    FROM (SELECT tenant_id, purchase_order_id, bool_or(open) AS open FROM purchase_order_line WHERE ` + condition + ` GROUP BY 1, 2) l
     JOIN purchase_order o USING (tenant_id, purchase_order_id)
-    LEFT JOIN dispatch d USING (tenant_id, purchase_order_id)) o`)
+    LEFT JOIN dispatch d USING (tenant_id, purchase_order_id)) o`
+}
+
+var (
+	tenantSummary = pg.SQL(summaryOf(`tenant_id = $1`))
+	summary       = pg.SQL(summaryOf(`true`))
+)
 
 // SummarizeTenant counts a tenant's positions and orders. It reads every position with a rule and every order: some
 // milliseconds for a thousand of them.
 func SummarizeTenant(ctx context.Context, db *store.DB, tenant string) (TenantSummary, error) {
 	return pg.One[TenantSummary](ctx, db, fmt.Sprintf("summarizing tenant %s", tenant), tenantSummary, tenant)
+}
+
+// Summarize is SummarizeTenant of all tenants together.
+func Summarize(ctx context.Context, db *store.DB) (TenantSummary, error) {
+	return pg.One[TenantSummary](ctx, db, "summarizing positions and orders", summary)
 }

@@ -66,7 +66,7 @@ import (
 
 // New declares the ledger worker.
 func New() worker.Worker {
-	return worker.New("ledger", worker.OnBatch(post,
+	return worker.New("ledger", countSales(), worker.OnBatch(post,
 		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted))
 }
 

@@ -73,6 +73,14 @@ const settleTime = 5 * time.Second
 // other end of a probe closes it, for the dependency has answered. The error is
 // the call's, or ErrCircuitOpen, or the database's.
 func (b *Breakers) Call(ctx context.Context, dependency, key string, call func() error) error {
+	err := b.callIfClosed(ctx, dependency, key, call)
+	if err == nil {
+		b.tookCall(dependency, key)
+	}
+	return err
+}
+
+func (b *Breakers) callIfClosed(ctx context.Context, dependency, key string, call func() error) error {
 	if b == nil || b.db.Load() == nil {
 		return call()
 	}
@@ -211,8 +219,8 @@ type faults struct {
 	of map[string]*serverFaults
 }
 
-// TookCall notes that the dependency took the call with this key.
-func (b *Breakers) TookCall(dependency, key string) {
+// tookCall notes that the dependency took the call with this key.
+func (b *Breakers) tookCall(dependency, key string) {
 	if b == nil {
 		return
 	}

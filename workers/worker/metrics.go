@@ -1,15 +1,11 @@
 package worker
 
 import (
-	"context"
-	"slices"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/failures"
-	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/workers/worker/scrape"
 	"github.com/composerp/composerp/workers/worker/timing"
 )
@@ -84,32 +80,17 @@ func (m *Metrics) precreate(worker string) {
 	m.timerFailures.WithLabelValues(worker).Add(0)
 }
 
-// RegisterFailures adds gauges of the whole fleet's failures, read from the database
-// at each scrape, and absent when it does not answer. Dependencies and classes are no closed
-// set, so they are counted and not named; the doctor names them.
-func RegisterFailures(r prometheus.Registerer, db *store.DB) {
-	scrape.Register(r, "composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int64, error) {
-		circuits, err := failures.OpenCircuits(ctx, db)
-		return int64(len(circuits)), err
-	})
-	scrape.Register(r, "composerp_lone_probes", "Open circuits that the same call alone has probed in vain for a minute and more: it may be at fault, not the dependency.", func(ctx context.Context) (int64, error) {
-		circuits, err := failures.OpenCircuits(ctx, db)
-		lone := slices.DeleteFunc(circuits, func(c failures.CircuitState) bool { return !c.Lone })
-		return int64(len(lone)), err
-	})
-	scrape.Register(r, "composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int64, error) {
-		n, err := failures.QuarantinedClasses(ctx, db)
-		return int64(n), err
-	})
-	scrape.RegisterByQueue(r, "composerp_dead_letters_oldest_timestamp_seconds", "When the oldest dead letter of the queue died that waits for a person; absent when none waits.", func(ctx context.Context) (map[string]int64, error) {
-		died, err := failures.OldestLetters(ctx, db)
-		oldest := map[string]int64{}
-		for queue, at := range died {
-			oldest[queue] = at.Unix()
-		}
-		return oldest, err
-	})
-	scrape.Register(r, "composerp_parked_aggregates", "Aggregates whose events wait behind one that failed, in queues with lanes.", func(ctx context.Context) (int64, error) {
-		return parking.Count(ctx, db)
-	})
+// counted are a worker's own counters.
+type counted struct {
+	collectors []prometheus.Collector
+	count      func(events []event.Any)
 }
+
+// Counted gives a worker counters of its own: count is called with the events whose handling was committed, and must
+// not wait for anything. A process that dies between the commit and the call leaves these events uncounted.
+func Counted(count func(events []event.Any), collectors ...prometheus.Collector) Option {
+	return func(w *Worker) { w.counted = counted{collectors, count} }
+}
+
+// Collectors are the worker's own counters, to be registered once in a process.
+func (w Worker) Collectors() []prometheus.Collector { return w.counted.collectors }

@@ -265,6 +265,9 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 // then.
 func (s *slot) observe(began time.Time, handled []message) {
 	now := time.Now()
+	if count := s.Worker.counted.count; count != nil && len(handled) > 0 {
+		count(eventsOf(handled))
+	}
 	if s.Spans != nil {
 		for i := range handled {
 			s.span(handled[i], len(handled), began, outcomeHandled, nil)

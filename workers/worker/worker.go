@@ -27,6 +27,7 @@ type Worker struct {
 	ordered      bool
 	quarantine   failures.QuarantinePolicy
 	breakers     *Breakers
+	counted      counted
 
 	onEvent    map[event.Type]eventHandler
 	onCall     map[event.Type]call

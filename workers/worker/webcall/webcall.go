@@ -127,10 +127,7 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 	err = c.Breakers.Call(ctx, dependency, key, func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
 		var unclear undecided
-		switch {
-		case err == nil:
-			c.Breakers.TookCall(dependency, key)
-		case errors.As(err, &unclear) && !c.Breakers.IsOwnFault(dependency, key):
+		if errors.As(err, &unclear) && !c.Breakers.IsOwnFault(dependency, key) {
 			return worker.Unavailable(dependency, err, 0)
 		}
 		return err
