@@ -225,7 +225,7 @@ func (x *Examination) examineFailures(ctx context.Context, db *store.DB) {
 				g.ProbeKey, g.Probes, terminal.Moment(g.ProbeSince))
 			continue
 		}
-		x.warn("dependencies", "wait, or bring it back: workers call it again by themselves, and waiting messages lose no attempt",
+		x.warn("dependencies", "wait, or bring it back: workers call it again by themselves, and waiting messages lose no attempt; an address that was replaced is forgotten after an hour",
 			"%s is unavailable since %s: %s; %s", g.Name, terminal.Moment(g.Since), g.LastError, nextCall(g))
 	}
 	classes, err := failures.Quarantined(ctx, db, false)

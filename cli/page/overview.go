@@ -135,6 +135,7 @@ func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, c
 func (o *overview) lookAtQueue(q pools.Queue, bad, look func(path, command, format string, args ...any)) {
 	switch {
 	case q.Running == nil || *q.Running > 0:
+	case q.Ready == nil: // the broker does not answer, which is said already: no slot can run
 	case q.Mode == "paused":
 		look("/workers", command("worker resume", q.Worker), "%s is paused: %s", q.Worker, q.Why)
 	case q.Mode == scaling.Auto || value(q.Desired) == 0 && q.Desired != nil:

@@ -167,7 +167,7 @@ func (m *model) least() int {
 
 const helpText = ` WANT   slots that are desired, by composerp scale or by the autoscaler
  RUN    slots that consume            BUSY   those with messages in hand
- READY  messages that wait            IN/s ACK/s  by the management API, 5 s old
+ READY  messages that wait            IN/s ACK/s  by the management API, over 20 s
  ETA    time until the queue is empty, at these rates
  OLDEST for how long at least the messages that wait have been in the log
  RETRY  messages in retry queues      DEAD   in the dead-letter queue

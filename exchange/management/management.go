@@ -58,6 +58,10 @@ func (m *Client) Overview(ctx context.Context) (Overview, error) {
 	return o, err
 }
 
+// ratesOf has the broker average its rates over 20 s: over its last sample alone, the default, a broker under
+// load gives 0 for a queue whose messages are handled.
+const ratesOf = "&msg_rates_age=20&msg_rates_incr=5"
+
 // Queues returns the state of every queue of a virtual host, by its name.
 func (m *Client) Queues(ctx context.Context, vhost string) (map[string]topology.QueueState, error) {
 	var found []struct {
@@ -73,7 +77,7 @@ func (m *Client) Queues(ctx context.Context, vhost string) (map[string]topology.
 		Effective json.RawMessage `json:"effective_policy_definition"` // an object, or [] without a policy
 	}
 	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
-		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack,message_stats.publish_details.rate,message_stats.ack_details.rate,policy,operator_policy,effective_policy_definition", nil, &found)
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack,message_stats.publish_details.avg_rate,message_stats.ack_details.avg_rate,policy,operator_policy,effective_policy_definition"+ratesOf, nil, &found)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +85,7 @@ func (m *Client) Queues(ctx context.Context, vhost string) (map[string]topology.
 	for _, q := range found {
 		state := topology.QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
 		type rate struct {
-			Rate float64 `json:"rate"`
+			Rate float64 `json:"avg_rate"`
 		}
 		var stats struct {
 			Ack  int64 `json:"ack"`

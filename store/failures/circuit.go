@@ -68,15 +68,21 @@ type CircuitState struct {
 	Lone       bool      `db:"lone"` // the same call for so long that it may be at fault, not the dependency
 }
 
+// unasked is how long a circuit that may be probed counts as open without a probe. A message that waits for the
+// dependency comes back sooner, by a retry queue of an hour at most: so none waits, as after a change of the
+// dependency's address. The row stays, and the next call to it is a probe.
+const unasked = time.Hour
+
 // isLone tells of a row of dependency whether one call alone has probed it for long.
 var isLone = fmt.Sprintf(`(probe_key <> '' AND probes >= %d AND probe_since <= clock_timestamp() - interval '%g s')`, loneProbes, loneTime.Seconds())
 
 var openCircuits = pg.SQL(`
 SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at - clock_timestamp()) AS opens_in, probe_key, probes, probe_since,
        ` + isLone + ` AS lone
-FROM dependency ORDER BY name`)
+FROM dependency
+WHERE greatest(opens_at, probe_until) > clock_timestamp() - interval '` + fmt.Sprintf("%g s", unasked.Seconds()) + `' ORDER BY name`)
 
-// OpenCircuits lists the dependencies whose circuits are open.
+// OpenCircuits lists the dependencies whose circuits are open, and that a message waits for.
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
 	circuits, err := pg.List[CircuitState](ctx, db, "reading the open circuits", openCircuits)
 	for i := range circuits {

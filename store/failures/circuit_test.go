@@ -203,3 +203,26 @@ func TestALateProbeClosesNothing(t *testing.T) {
 		t.Error("a probe of before has opened it")
 	}
 }
+
+// No message waits for a circuit that could be probed for an hour and was not: its address was replaced.
+func TestACircuitThatNothingWaitsForIsNotListed(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 1)
+	trips(p, 0, 0)
+	listed := func(what string, want int) {
+		t.Helper()
+		circuits, err := failures.OpenCircuits(t.Context(), p.DB)
+		storetest.Must(t, err)
+		if len(circuits) != want {
+			t.Errorf("%s: want %d circuits listed, got %+v", what, want, circuits)
+		}
+	}
+	p.Exec(`UPDATE dependency SET opens_at = clock_timestamp() - interval '59 min'`)
+	listed("a message may come back from a retry queue", 1)
+	p.Exec(`UPDATE dependency SET opens_at = clock_timestamp() - interval '61 min'`)
+	listed("none has come back", 0)
+	if g := requestPermit(p); g.Probe == 0 {
+		t.Errorf("want the next call to probe, got %+v", g)
+	}
+	listed("it is probed", 1)
+}

@@ -110,6 +110,13 @@ func missingText(causes []string, bindings int) string {
 	return text
 }
 
+// What helps with the commonest problems, as far as it is the same for each.
+const (
+	relayWaits  = "look at the broker (does it answer, has it an alarm, does a policy make a queue refuse?), then at the log of the relay"
+	startWorker = "composerp up, or composerp worker run "
+	orItsLog    = "; where it runs, its log says why it does not consume"
+)
+
 // behindLimit is how far the relay may be behind before that is a problem.
 const behindLimit = 10 * time.Second
 
@@ -124,7 +131,7 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 		switch {
 		case w.Waits, w.Rests:
 		case b.Ready > 0:
-			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
+			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: startWorker + w.Name + orItsLog,
 				What: wording.Sprintf("%s holds %d messages and has no consumer", w.Queue, b.Ready)})
 		case w.Local:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at the worker's log",
@@ -163,7 +170,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 	case noTicker:
 		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "no ticker leads: new events stay in the log"}}
 	case a.Behind > behindLimit && b.Behind > behindLimit:
-		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
+		return []Problem{{Kind: Relay, Warning: true, Do: relayWaits,
 			What: wording.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
 	}
 	return nil
@@ -180,7 +187,7 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 				What: wording.Sprintf("the ticker of %s has not ticked for %s, although there are new events", b.TickerHolder, over)})
 		}
 		if a.Passed < a.Tick && b.Passed < b.Tick && a.Place == b.Place && a.Unpublished > 0 && b.Unpublished > 0 && b.RelayHolder != "" {
-			found = append(found, Problem{Kind: Relay, Do: "look at the alarms of the broker, and at the log of the relay",
+			found = append(found, Problem{Kind: Relay, Do: relayWaits,
 				What: wording.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
 		}
 	}
