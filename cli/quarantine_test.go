@@ -15,7 +15,7 @@ func TestQuarantineIsListedWarnedOfAndReleased(t *testing.T) {
 	}
 	storetest.Exec(t, h.database, `INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample) VALUES ('ledger-1', 'ledger', 'SALE_COMPLETED', '1.0', 'f', 'no such item')`)
 	storetest.Exec(t, h.database, `INSERT INTO dependency (name, opens_at, last_error) VALUES ('https://potter.example', now() + interval '1 hour', '503 Service Unavailable'),
-		('https://smith.example', now() - interval '1 hour', 'connection refused')`)
+		('https://smith.example', now() - interval '1 minute', 'connection refused')`)
 	x := h.doctor(2)
 	x.has(t, "quarantine", "warning", "SALE_COMPLETED 1.0 fails in ledger since", "composerp quarantine release ledger-1")
 	x.has(t, "dependencies", "warning", "https://potter.example is unavailable since", "by themselves")

@@ -69,7 +69,7 @@ type CircuitState struct {
 }
 
 // unasked is how long a circuit that may be probed counts as open without a probe. A message that waits for the
-// dependency comes back sooner, by a retry queue of an hour at most: so none waits, as after a change of the
+// dependency comes back sooner, by a retry queue of an hour as a rule: so none waits, as after a change of the
 // dependency's address. The row stays, and the next call to it is a probe.
 const unasked = time.Hour
 
