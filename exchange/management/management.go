@@ -26,7 +26,9 @@ import (
 // rabbitmq.Session.Depth is exact.
 type Client struct {
 	target
-	client *http.Client
+	client  *http.Client
+	current func() string // the URL as it is now
+	log     *slog.Logger
 }
 
 // target is where the API is, and who calls it.
@@ -47,15 +49,30 @@ type Overview struct {
 // New makes a client for a URL such as http://user:password@host:15672. It does not connect. The parameters cacertfile,
 // certfile and keyfile of an https:// URL name files, as in a broker's URL.
 func New(rawURL string) (*Client, error) {
-	at, err := targetOf(rawURL)
+	return NewRenewed(func() string { return rawURL }, slog.Default())
+}
+
+// NewRenewed is New for a URL whose user, password and parameters may change: each call has those of its time. The log
+// gets what is wrong with files that the URL names.
+func NewRenewed(current func() string, log *slog.Logger) (*Client, error) {
+	at, err := targetOf(current())
 	if err != nil {
 		return nil, err
 	}
-	m := &Client{target: at}
+	m := &Client{target: at, current: current, log: log}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialTLSContext = m.dialTLS
 	m.client = &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	return m, nil
+}
+
+// now is the target as it is now.
+func (m *Client) now() target {
+	at, err := targetOf(m.current())
+	if err != nil {
+		return m.target
+	}
+	return at
 }
 
 func targetOf(rawURL string) (target, error) {
@@ -81,7 +98,7 @@ func (m *Client) dialTLS(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	encrypted, err := m.files.Config(host, slog.Default())
+	encrypted, err := m.now().files.Config(host, m.log)
 	if err != nil {
 		return nil, badCertificate(err.Error())
 	}
@@ -193,7 +210,8 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	if err != nil {
 		return fmt.Errorf("calling the management API at %s: %w", m.base, err)
 	}
-	request.SetBasicAuth(m.user, m.password)
+	at := m.now()
+	request.SetBasicAuth(at.user, at.password)
 	request.Header.Set("Content-Type", "application/json")
 	for _, h := range headers {
 		request.Header.Set(h.name, h.value)

@@ -26,6 +26,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 	}
 	pause, losses, dropped := config.Backoff, clock.Seldom{}, false
 	for attempt, begun := 0, false; ; attempt++ {
+		config = config.now() // secrets may be others by now
 		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
 		if err == nil {
 			begun = true
