@@ -239,7 +239,11 @@ func TestAFleetByCertificates(t *testing.T) {
 	file := filepath.Join(h.dir, "fleet.secrets")
 	h.ok("secrets", "create", "--database-url", s.DatabaseURL, "--amqp-url", s.AMQPURL, "--management-url", s.ManagementURL, file)
 	s.byCertificates(t, file)
-	s.admit(h, file)
+	h.admit(s.Servers, file)
+	super := storetest.MustGet(s.Superuser())(t)
+	defer super.Close()
+	_, err := super.ExecContext(t.Context(), `CREATE ROLE `+local.CertificateRole+`; GRANT `+local.CertificateRole+` TO composerp_worker, composerp_relay, composerp_operator, composerp_reader`)
+	storetest.Must(t, err)
 	h.env = append(h.env, "COMPOSERP_SECRETS="+file)
 	h.ok("migrate", "up")
 	f := h.up()
@@ -248,8 +252,6 @@ func TestAFleetByCertificates(t *testing.T) {
 		t.Errorf("the audit says %s", r.out)
 	}
 	h.ok("doctor")
-	super := storetest.MustGet(s.Superuser())(t)
-	defer super.Close()
 	var clear, certified int
 	storetest.Must(t, super.QueryRowContext(t.Context(), `SELECT count(*) FILTER (WHERE NOT ssl), count(client_dn) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
 		WHERE application_name LIKE 'composerp/%'`).Scan(&clear, &certified))
@@ -270,7 +272,7 @@ func TestAFleetByCertificates(t *testing.T) {
 }
 
 // admit makes the fleet's users and roles on the servers, as docs/howto/own-servers.md has it.
-func (s encryptedServers) admit(h *environment, file string) {
+func (h *environment) admit(s *local.Servers, file string) {
 	h.Helper()
 	var definitions any
 	storetest.Must(h, json.Unmarshal([]byte(h.ok("topology", "export", "--with-users", "--secrets", file).out), &definitions))
@@ -278,7 +280,6 @@ func (s encryptedServers) admit(h *environment, file string) {
 	storetest.Must(h, api.Import(h.Context(), definitions))
 	super := storetest.MustGet(s.Superuser())(h)
 	defer super.Close()
-	_, err := super.ExecContext(h.Context(), h.ok("db", "roles", "--secrets", file).out+
-		`; CREATE ROLE `+local.CertificateRole+`; GRANT `+local.CertificateRole+` TO composerp_worker, composerp_relay, composerp_operator, composerp_reader`)
+	_, err := super.ExecContext(h.Context(), h.ok("db", "roles", "--secrets", file).out)
 	storetest.Must(h, err)
 }

@@ -23,8 +23,8 @@ const (
 // access decides who may open the page.
 type access struct {
 	token  func() string // "": none
-	hosts  []string // in small letters
-	closed bool     // served beyond loopback without a token
+	hosts  []string      // in small letters
+	closed bool          // served beyond loopback without a token
 }
 
 func newAccess(cfg Config) access {
