@@ -76,8 +76,8 @@ func (s *secrecy) get(when, address string) {
 var servedAt = regexp.MustCompile(`metrics +(http://[^/\s]+)`)
 
 // No secret of a fleet is in its log, its errors, its arguments, what doctor and --show-config print, its metrics or
-// its page: while all is well, with passwords and certificates that are refused, with files that are damaged, and without
-// servers.
+// its page: while all is well, with passwords and certificates that are refused, with files that are damaged, and
+// without servers.
 func TestNoSecretIsShown(t *testing.T) {
 	t.Parallel()
 	servers := startEncrypted(t)

@@ -88,7 +88,7 @@ func (r *renewed[T]) now() T {
 	value, err := r.read()
 	if err != nil {
 		if r.warned.Due() {
-			r.log.Warn("secrets are not renewed; those read before stay in use", "error", err)
+			r.log.Warn("secrets are not renewed; those read before stay in use", "files", strings.Join(r.files, ", "), "error", err)
 		}
 		return r.last
 	}
