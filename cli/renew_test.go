@@ -93,6 +93,13 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 	localtest.Eventually(t, time.Minute, "the fleet is refused", func() bool { return strings.Contains(f.log.String(), "refuses access") })
 	write([]byte(urls.Text(workers.Subscriptions())))
 	h.sellAs("11111111-1111-4111-8111-111111111104")
+	super := storetest.MustGet(s.Superuser())(t)
+	defer super.Close()
+	localtest.Eventually(t, time.Minute, "the relay listens again", func() bool {
+		var listening int
+		err := super.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'`).Scan(&listening)
+		return err == nil && listening > 0
+	})
 	if r := h.ok("dlq", "list"); !strings.Contains(r.out, "(none)") {
 		t.Errorf("dead letters:\n%s", r.out)
 	}
