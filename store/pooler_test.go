@@ -79,7 +79,7 @@ func TestParametersOfTheURL(t *testing.T) {
 		"two hosts, the second away":    {hosts("", "localhost:1"), nil, ""},
 		"two hosts, both away":          {hosts("127.0.0.1:1", "localhost:1"), store.ErrUnavailable, "127.0.0.1:1"},
 		"two hosts, one without a port": {hosts("", "localhost"), nil, ""},
-		"a certificate that is missing": {storetest.WithParameter(hosts(""), "sslrootcert", "/none.crt"), store.ErrConfiguration, "SSL"},
+		"a certificate that is missing": {storetest.WithParameter(hosts(""), "sslrootcert", "/none.crt"), store.ErrConfiguration, "/none.crt"},
 		"the one that takes writes":     {storetest.WithParameter(hosts("127.0.0.1:1", ""), "target_session_attrs", "read-write"), nil, ""},
 		"a standby, and there is none":  {storetest.WithParameter(hosts(""), "target_session_attrs", "standby"), store.ErrUnavailable, "standby"},
 		"an attribute that is not":      {storetest.WithParameter(there, "target_session_attrs", "leader"), store.ErrConfiguration, "target_session_attrs"},

@@ -29,7 +29,7 @@ func (x *Examination) examineBroker(ctx context.Context) {
 	session, err := rabbitmq.Open(ctx, broker)
 	if err != nil {
 		x.failed("broker", err)
-		x.asked = x.asked || !errors.Is(err, rabbitmq.ErrUnreachable) && !errors.Is(err, rabbitmq.ErrBadURL)
+		x.asked = x.asked || !errors.Is(err, rabbitmq.ErrUnreachable) && !errors.Is(err, rabbitmq.ErrBadURL) && !errors.Is(err, rabbitmq.ErrBadCertificate)
 	} else {
 		defer session.Close()
 		x.asked = true

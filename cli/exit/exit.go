@@ -93,7 +93,7 @@ func CodeOf(err error) int {
 	case is(store.ErrNotFound): // of what the command line names
 		return WrongUsage
 	case is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
-		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
+		is(rabbitmq.ErrBadURL, rabbitmq.ErrBadCertificate, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
 		return WrongConfiguration
 	case is(store.ErrUnavailable, rabbitmq.ErrUnreachable, rabbitmq.ErrInternal, rabbitmq.ErrSessionLost, local.ErrNotRunning):

@@ -22,13 +22,17 @@ const (
 
 // access decides who may open the page.
 type access struct {
-	token  string
-	hosts  []string // in small letters
-	closed bool     // served beyond loopback without a token
+	token  func() string // "": none
+	hosts  []string      // in small letters
+	closed bool          // served beyond loopback without a token
 }
 
 func newAccess(cfg Config) access {
-	a := access{token: cfg.Token, hosts: []string{"localhost"}}
+	token := cfg.Current
+	if token == nil {
+		token = func() string { return cfg.Token }
+	}
+	a := access{token: token, hosts: []string{"localhost"}}
 	if name, err := os.Hostname(); err == nil {
 		a.hosts = append(a.hosts, strings.ToLower(name))
 	}
@@ -36,7 +40,7 @@ func newAccess(cfg Config) access {
 		a.hosts = append(a.hosts, strings.ToLower(strings.TrimSpace(name)))
 	}
 	at, ok := cfg.Address.(*net.TCPAddr)
-	a.closed = a.token == "" && !(ok && at.IP.IsLoopback())
+	a.closed = a.token() == "" && !(ok && at.IP.IsLoopback())
 	return a
 }
 
@@ -52,11 +56,11 @@ func (a access) knows(host string) bool {
 
 // granted reports whether a request has the token, as Bearer or by the cookie that the form has set.
 func (a access) granted(r *http.Request) bool {
-	if a.token == "" {
+	if a.token() == "" {
 		return true
 	}
 	if bearer, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); found {
-		return equal(bearer, a.token)
+		return equal(bearer, a.token())
 	}
 	cookie, err := r.Cookie(cookieName)
 	return err == nil && equal(cookie.Value, a.pass())
@@ -64,7 +68,7 @@ func (a access) granted(r *http.Request) bool {
 
 // pass is the cookie's value. Browsers send cookies to every port of a host, so that it is not the token itself.
 func (a access) pass() string {
-	mac := hmac.New(sha256.New, []byte(a.token))
+	mac := hmac.New(sha256.New, []byte(a.token()))
 	mac.Write([]byte(cookieName))
 	return hex.EncodeToString(mac.Sum(nil))
 }
@@ -78,7 +82,7 @@ func equal(given, secret string) bool {
 // signIn takes the token of the form, sets the cookie and leads back to the part that was asked for.
 func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
-	if p.access.token == "" || !equal(r.PostFormValue("token"), p.access.token) {
+	if p.access.token() == "" || !equal(r.PostFormValue("token"), p.access.token()) {
 		p.cfg.Log.Warn("the page was asked for with a wrong token", "from", r.RemoteAddr)
 		p.render(w, http.StatusUnauthorized, "token.html", view{Title: "Token", Version: p.cfg.Version, Problem: "This is not the token."})
 		return

@@ -27,9 +27,10 @@ type Config struct {
 	DB      *store.DB // Connections of the page's own; the page closes it
 	At      settings.Endpoints
 	Broker  rabbitmq.Config
-	Address net.Addr // where the page is served
-	Token   string   // "": none, and then the page is open on loopback and closed elsewhere
-	Hosts   []string // names of the host beside localhost, IP addresses and this machine's name
+	Address net.Addr      // where the page is served
+	Current func() string // the token as it is now; nil: Token stays
+	Token   string        // "": none, and then the page is open on loopback and closed elsewhere
+	Hosts   []string      // names of the host beside localhost, IP addresses and this machine's name
 	// Dir is the directory of `up`, "" without one. It may hold the results of chaos, in ChaosFile.
 	Dir     string
 	Private bool // commands find the servers by Dir

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +194,27 @@ func TestTheFormOfTheToken(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), token) {
 		t.Errorf("the log has the token: %s", &s.log)
+	}
+}
+
+// A token that is renewed opens the page at the next request, and the one before opens it no more.
+func TestARenewedToken(t *testing.T) {
+	t.Parallel()
+	var current atomic.Value
+	current.Store(token)
+	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) {
+		cfg.Address, cfg.Current = elsewhere, func() string { return current.Load().(string) }
+	})
+	with := func(bearer string) int {
+		response, _ := s.ask(http.MethodGet, "/story?q=S1", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+bearer) })
+		return response.StatusCode
+	}
+	if with(token) != http.StatusOK || with(token+"2") != http.StatusUnauthorized {
+		t.Error("the first token does not hold")
+	}
+	current.Store(token + "2")
+	if with(token) != http.StatusUnauthorized || with(token+"2") != http.StatusOK {
+		t.Error("the second token does not hold")
 	}
 }
 

@@ -58,9 +58,9 @@ var wallClock func() time.Time
 
 // WorkersConfig is the configuration of the workers.
 func WorkersConfig(cctx *cli.Context, log *slog.Logger) (workers.Config, error) {
-	signer, err := signerOf(cctx.String(flagWebhookSecret))
+	signer, err := renewedSigner(cctx)
 	if err != nil {
-		return workers.Config{}, exit.Misconfigured("--%s: %w", flagWebhookSecret, err)
+		return workers.Config{}, err
 	}
 	return workers.Config{
 		Signer:          signer,
@@ -78,7 +78,7 @@ func OpenAppending(ctx context.Context, e Endpoints, name string, connections in
 	if e.Database == "" {
 		return nil, e.unknown("database", FlagDatabase, e.wanted.database)
 	}
-	return store.Open(ctx, store.Config{URL: e.Database, Name: "composerp/" + name, Connections: connections, Appended: appended})
+	return store.Open(ctx, store.Config{URL: e.Database, Current: e.currentDatabase(), Log: e.log, Name: "composerp/" + name, Connections: connections, Appended: appended})
 }
 
 // OpenSchema opens the database and makes sure that it is migrated.
@@ -137,7 +137,7 @@ func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 		return rabbitmq.Config{}, e.unknown("broker", FlagAMQP, e.wanted.amqp)
 	}
 	nodes, err := nodesOf(e.AMQP)
-	config := rabbitmq.Config{URLs: nodes, Log: log, Now: wallClock}
+	config := rabbitmq.Config{URLs: nodes, Current: e.currentBroker(), Log: log, Now: wallClock}
 	if len(e.Secrets) > 0 {
 		config.Fleet = e.Secrets.Fleet(workers.Subscriptions())
 	}
@@ -157,16 +157,17 @@ func LoggedBroker(cctx *cli.Context, e Endpoints, name string) (rabbitmq.Config,
 
 // ManagementClient is nil where no URL is known.
 func ManagementClient(e Endpoints) (*management.Client, error) {
-	at := cmp.Or(e.Secrets[secrets.Management()], e.Management)
-	if at == "" {
+	if managementURL(e) == "" {
 		return nil, nil
 	}
-	m, err := management.New(at)
+	m, err := management.NewRenewed(e.currentManagement, cmp.Or(e.log, slog.Default()))
 	if err != nil {
 		return nil, exit.Misconfigured("%w", err)
 	}
 	return m, nil
 }
+
+func managementURL(e Endpoints) string { return cmp.Or(e.Secrets[secrets.Management()], e.Management) }
 
 // Logger writes to stderr; one command, one logger.
 func Logger(cctx *cli.Context) (*slog.Logger, error) {

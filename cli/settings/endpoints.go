@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"strings"
 
@@ -23,6 +24,9 @@ type Endpoints struct {
 
 	wanted struct{ amqp, database string } // the keys of Secrets that were looked for
 	forAll *forAll                         // nil: Database and AMQP are
+
+	renewal *renewed[Endpoints] // nil: nothing is read again
+	log     *slog.Logger        // of what is wrong with files; nil: slog's default
 }
 
 // forAll are the URLs for the parts that Secrets have none for.
@@ -91,7 +95,11 @@ func Given(cctx *cli.Context) (Endpoints, error) {
 		return Endpoints{}, err
 	}
 	e, err := withSecrets(cctx, urls)
-	return e.AsOperator(), err
+	if err != nil {
+		return e, err
+	}
+	e.renewal, e.log = e.renew(cctx), warnings(cctx)
+	return e.AsOperator(), nil
 }
 
 // ForAll are the endpoints that are given for all parts of the fleet, without secrets: for what makes users, databases

@@ -61,6 +61,7 @@ type Config struct {
 	BrokerOnly   bool          // leave PostgreSQL out
 	Node         Node          // of a cluster; the zero value: RabbitMQ stands alone
 	Follows      *Servers      // which run: PostgreSQL begins as a copy of theirs and is its standby; nil: it stands alone
+	TLS          *TLS          // of both, for encrypted connections; nil: none
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
 	StartTimeout time.Duration // for both, or each node, to be ready; default two minutes, more with SlownessVariable
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
@@ -200,6 +201,11 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 		if err := h.usable(st); err != nil {
 			return nil, err
 		}
+		if cfg.TLS != nil && h.path != "" {
+			if err := cfg.TLS.write(h); err != nil {
+				return nil, err
+			}
+		}
 	}
 	wanted := st.Ports.each()
 	if first := cfg.Node.First; first != nil {
@@ -221,6 +227,15 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 		return nil, err
 	}
 	s.Endpoints = st.endpoints(cfg)
+	if cfg.TLS != nil {
+		authority := filepath.Join(cfg.Dir, "ca.pem")
+		if err := writeDurably(authority, cfg.TLS.Authority); err != nil {
+			return nil, errors.Join(err, s.Stop(ctx))
+		}
+		if s.Endpoints, err = s.Endpoints.encrypted(st.Ports, authority); err != nil {
+			return nil, errors.Join(err, s.Stop(ctx))
+		}
+	}
 	st.Endpoints = &s.Endpoints
 	if err := st.save(cfg.Dir); err != nil {
 		return nil, errors.Join(err, s.Stop(ctx))

@@ -157,10 +157,14 @@ func settings(port int) []string {
 // launch starts the server and waits until it takes connections. One that died by SIGKILL leaves children that hold its
 // shared memory for a moment: then the server refuses to start, and is started again.
 func (p *postgres) launch(ctx context.Context, bin postgresBin, st state) error {
+	args := append([]string{"-D", p.data()}, settings(st.Ports.Postgres)...)
+	if p.cfg.TLS != nil {
+		args = append(args, p.cfg.TLS.postgres(p.path)...)
+	}
 	for {
 		server, err := run(command{
 			name: postgresName, account: p.account, dir: workingDir, env: p.environment(),
-			path: filepath.Join(bin.dir, "postgres"), args: append([]string{"-D", p.data()}, settings(st.Ports.Postgres)...),
+			path: filepath.Join(bin.dir, "postgres"), args: args,
 			logFile: filepath.Join(p.cfg.Dir, "postgres.log"), orderly: syscall.SIGINT,
 		})
 		if err != nil {

@@ -133,10 +133,16 @@ func get(ctx context.Context, address string, result any) error {
 // configure writes the node's files anew each time, so that an old directory gets today's settings. User and virtual
 // host are made by the node when its database is empty.
 func (b *broker) configure(st state) error {
+	plugins := "rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel,rabbitmq_shovel_management"
+	encryption := ""
+	if b.cfg.TLS != nil {
+		plugins += ",rabbitmq_auth_mechanism_ssl"
+		encryption = b.cfg.TLS.rabbitmq(b.path, st.Ports)
+	}
 	files := map[string]string{
-		"rabbitmq.conf":   configuration(st) + b.cfg.Node.configuration(),
+		"rabbitmq.conf":   configuration(st) + b.cfg.Node.configuration() + encryption,
 		"advanced.config": advancedConfiguration,
-		"enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel,rabbitmq_shovel_management].\n",
+		"enabled_plugins": "[" + plugins + "].\n",
 	}
 	if b.cfg.Node.Number > 0 {
 		files[".erlang.cookie"] = st.Password // the nodes trust each other by it

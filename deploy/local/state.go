@@ -33,11 +33,13 @@ type state struct {
 // ports are remembered so that addresses written down elsewhere stay right.
 type ports struct {
 	Postgres, AMQP, Management, Prometheus, Distribution, Epmd int
+
+	AMQPS, HTTPS int // of RabbitMQ, with Config.TLS
 }
 
 // each has the port mapper's last.
 func (p *ports) each() []*int {
-	return []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Prometheus, &p.Distribution, &p.Epmd}
+	return []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Prometheus, &p.Distribution, &p.AMQPS, &p.HTTPS, &p.Epmd}
 }
 
 func loadState(dir string) (st state, err error) {

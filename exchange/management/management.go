@@ -3,16 +3,20 @@ package management
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/exchange/certificates"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
@@ -21,10 +25,18 @@ import (
 // Client calls RabbitMQ's management API. Its figures are as old as the broker's statistics, 5 s by default;
 // rabbitmq.Session.Depth is exact.
 type Client struct {
+	target
+	client  *http.Client
+	current func() string // the URL as it is now
+	log     *slog.Logger
+}
+
+// target is where the API is, and who calls it.
+type target struct {
 	base     string // without credentials
 	user     string
 	password string
-	client   *http.Client
+	files    certificates.Files
 }
 
 // Overview identifies a broker.
@@ -34,21 +46,63 @@ type Overview struct {
 	Node    string `json:"node"`
 }
 
-// New makes a client for a URL such as http://user:password@host:15672. It does not connect.
+// New makes a client for a URL such as http://user:password@host:15672. It does not connect. The parameters cacertfile,
+// certfile and keyfile of an https:// URL name files, as in a broker's URL.
 func New(rawURL string) (*Client, error) {
+	return NewRenewed(func() string { return rawURL }, slog.Default())
+}
+
+// NewRenewed is New for a URL whose user, password and parameters may change: each call has those of its time. The log
+// gets what is wrong with files that the URL names.
+func NewRenewed(current func() string, log *slog.Logger) (*Client, error) {
+	at, err := targetOf(current())
+	if err != nil {
+		return nil, err
+	}
+	m := &Client{target: at, current: current, log: log}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialTLSContext = m.dialTLS
+	m.client = &http.Client{Timeout: 30 * time.Second, Transport: transport}
+	return m, nil
+}
+
+// now is the target as it is now.
+func (m *Client) now() target {
+	at, err := targetOf(m.current())
+	if err != nil {
+		return m.target
+	}
+	return at
+}
+
+func targetOf(rawURL string) (target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		// The parser's own error may quote the password.
-		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode special characters in user and password")
+		return target{}, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode special characters in user and password")
 	}
-	m := &Client{user: "guest", password: "guest", client: &http.Client{Timeout: 30 * time.Second}}
+	q := u.Query()
+	at := target{user: "guest", password: "guest", files: certificates.Files{Authority: q.Get("cacertfile"), Certificate: q.Get("certfile"), Key: q.Get("keyfile")}}
 	if u.User != nil {
-		m.user = u.User.Username()
-		m.password, _ = u.User.Password()
+		at.user = u.User.Username()
+		at.password, _ = u.User.Password()
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	m.base = strings.TrimSuffix(u.String(), "/")
-	return m, nil
+	at.base = strings.TrimSuffix(u.String(), "/")
+	return at, nil
+}
+
+// dialTLS reads the certificates anew for each connection.
+func (m *Client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	encrypted, err := m.now().files.Config(host, m.log)
+	if err != nil {
+		return nil, badCertificate(err.Error())
+	}
+	return (&tls.Dialer{Config: encrypted}).DialContext(ctx, network, address)
 }
 
 // Overview identifies the broker: the cheapest check that it answers.
@@ -160,7 +214,8 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	if err != nil {
 		return fmt.Errorf("calling the management API at %s: %w", m.base, err)
 	}
-	request.SetBasicAuth(m.user, m.password)
+	at := m.now()
+	request.SetBasicAuth(at.user, at.password)
 	request.Header.Set("Content-Type", "application/json")
 	for _, h := range headers {
 		request.Header.Set(h.name, h.value)
@@ -169,6 +224,12 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("calling the management API at %s: %w", m.base, ctx.Err())
+		}
+		if bad, found := errors.AsType[badCertificate](err); found {
+			return fmt.Errorf("calling the management API at %s: %w", m.base, bad)
+		}
+		if advice := certificates.Advice(err, "cacertfile"); advice != "" {
+			return fmt.Errorf("calling the management API at %s: %w", m.base, badCertificate(advice+" ("+wording.LastCause(err)+")"))
 		}
 		return fmt.Errorf("calling the management API at %s: %w", m.base, managementUnreachable(wording.LastCause(err)))
 	}
@@ -194,6 +255,14 @@ func (m managementUnreachable) Error() string {
 
 // Is makes errors.Is find ErrUnreachable.
 func (managementUnreachable) Is(target error) bool { return target == rabbitmq.ErrUnreachable }
+
+// badCertificate is ErrBadCertificate without the broker's words.
+type badCertificate string
+
+func (b badCertificate) Error() string { return string(b) }
+
+// Is makes errors.Is find ErrBadCertificate.
+func (badCertificate) Is(wanted error) bool { return wanted == rabbitmq.ErrBadCertificate }
 
 // collectionPath matches requests for everything of a kind in a virtual host.
 var collectionPath = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)

@@ -21,6 +21,8 @@ type Config struct {
 	// Fleet are the other users of the fleet, where each of its parts has one: their messages are believed like those
 	// of the URL's user.
 	Fleet []string
+	// Current are URLs and Fleet as they are now, for each new session; nil: they stay. They are of the same servers.
+	Current func() (urls, fleet []string)
 	// Version is the program's, for the management UI.
 	Version string
 
@@ -42,7 +44,16 @@ type Config struct {
 	Now func() time.Time
 }
 
+// now is the configuration with URLs and Fleet as they are now.
+func (c Config) now() Config {
+	if c.Current != nil {
+		c.URLs, c.Fleet = c.Current()
+	}
+	return c
+}
+
 func (c Config) withDefaults() Config {
+	c = c.now()
 	c.Heartbeat = cmp.Or(max(c.Heartbeat, 0), 10*time.Second)
 	c.DialTimeout = cmp.Or(max(c.DialTimeout, 0), 10*time.Second)
 	c.CloseTimeout = cmp.Or(max(c.CloseTimeout, 0), 5*time.Second)

@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/exchange/certificates"
 	"github.com/composerp/composerp/exchange/wording"
 )
 
@@ -17,11 +18,13 @@ var (
 	ErrUnreachable   = errors.New("the broker is unreachable; start RabbitMQ there, or correct host and port of its URL")
 	ErrAccessRefused = errors.New("the broker refuses access; correct user and password of its URL, or give the user permissions on the virtual host")
 	ErrVhostMissing  = errors.New("the broker has no such virtual host; create it, or correct the path of its URL")
-	ErrTooOld        = errors.New("the broker is too old; RabbitMQ 3.10 or later is needed")
-	ErrMissing       = errors.New("the broker has nothing of that name; if it is a queue or an exchange, apply the topology")
-	ErrMismatch      = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
-	ErrInternal      = errors.New("the broker could not do it, by a fault of its own or under load; try again, and look at its log if it goes on")
-	ErrTaken         = errors.New("another connection holds it exclusively; stop that one")
+	// ErrBadCertificate: the connection cannot be encrypted as the URL wants.
+	ErrBadCertificate = errors.New("no encrypted connection with the broker")
+	ErrTooOld         = errors.New("the broker is too old; RabbitMQ 3.10 or later is needed")
+	ErrMissing        = errors.New("the broker has nothing of that name; if it is a queue or an exchange, apply the topology")
+	ErrMismatch       = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
+	ErrInternal       = errors.New("the broker could not do it, by a fault of its own or under load; try again, and look at its log if it goes on")
+	ErrTaken          = errors.New("another connection holds it exclusively; stop that one")
 
 	// ErrSessionLost: the session has ended. Unconfirmed messages are in doubt, unacknowledged ones will be
 	// redelivered.
@@ -56,6 +59,8 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, amqp.ErrClosed):
 		return ErrSessionLost
+	case certificates.Advice(err, "cacertfile") != "": // in an error about a frame too
+		return fmt.Errorf("%w: %s (%s)", ErrBadCertificate, certificates.Advice(err, "cacertfile"), lastWords(err))
 	case errors.As(err, &reply):
 		return explainReply(reply)
 	case errors.Is(err, context.Canceled):
@@ -63,6 +68,12 @@ func explain(err error) error {
 	default:
 		return fmt.Errorf("%w (%s)", ErrUnreachable, wording.LastCause(err))
 	}
+}
+
+// lastWords are the innermost text of an error, or of the one that the library has put into a reply.
+func lastWords(err error) string {
+	text := wording.LastCause(err)
+	return strings.Trim(text[strings.LastIndex(text, ": ")+1:], ` "`)
 }
 
 func explainReply(reply *amqp.Error) error {

@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/certificates"
 )
 
 // link is one connection and the socket under it.
@@ -114,7 +115,7 @@ func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{url: displayURL(uri), user: userOf(uri), fleet: config.Fleet}
+	l := &link{url: displayURL(uri), user: userOf(url, uri), fleet: config.Fleet}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -147,7 +148,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	properties["product"], properties["version"], properties["role"] = product, cmp.Or(config.Version, "unknown"), role
 	var stop func() bool
 	deadline := time.Now().Add(config.DialTimeout)
-	encrypted, plain, err := withoutTLS(url)
+	encrypted, plain, err := withoutTLS(url, config.Log)
 	if err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 
 // withoutTLS returns how an amqps:// URL wants its connection encrypted, nil for an amqp:// one, and the URL for the
 // library without that: frames are read between the encryption and the library.
-func withoutTLS(broker string) (*tls.Config, string, error) {
+func withoutTLS(broker string, log *slog.Logger) (*tls.Config, string, error) {
 	uri, err := amqp.ParseURI(broker)
 	if err != nil {
 		return nil, "", ErrBadURL
@@ -211,34 +212,12 @@ func withoutTLS(broker string) (*tls.Config, string, error) {
 		return nil, "", ErrBadURL
 	}
 	plain.Scheme, plain.Host = "amqp", net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))
-	encrypted, err := tlsOf(uri)
+	files := certificates.Files{Authority: uri.CACertFile, Certificate: uri.CertFile, Key: uri.KeyFile}
+	encrypted, err := files.Config(cmp.Or(uri.ServerName, uri.Host), log)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w (%w)", ErrBadURL, err)
+		return nil, "", fmt.Errorf("%w: %w", ErrBadCertificate, err)
 	}
 	return encrypted, plain.String(), nil
-}
-
-// tlsOf reads the certificates that the parameters of an amqps:// URL name.
-func tlsOf(uri amqp.URI) (*tls.Config, error) {
-	encrypted := &tls.Config{ServerName: cmp.Or(uri.ServerName, uri.Host), MinVersion: tls.VersionTLS12}
-	if uri.CACertFile != "" {
-		authorities, err := os.ReadFile(uri.CACertFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading cacertfile: %w", err)
-		}
-		encrypted.RootCAs = x509.NewCertPool()
-		if !encrypted.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, fmt.Errorf("reading cacertfile %s: it has no certificate", uri.CACertFile)
-		}
-	}
-	if uri.CertFile != "" && uri.KeyFile != "" {
-		certificate, err := tls.LoadX509KeyPair(uri.CertFile, uri.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading certfile and keyfile: %w", err)
-		}
-		encrypted.Certificates = []tls.Certificate{certificate}
-	}
-	return encrypted, nil
 }
 
 // drop closes the connection, within the timeout, and the socket in any case: a library stuck in a write, or that

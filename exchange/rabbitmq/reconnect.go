@@ -16,9 +16,9 @@ import (
 // ends, the session lives until run returns, so that deliveries in hand can be finished and acknowledged. An error
 // from run ends its session too, and the next one begins after a jittered backoff, at the next host.
 //
-// Before the first session, errors that no retry cures are returned at once: ErrBadURL, ErrAccessRefused,
-// ErrVhostMissing and ErrTooOld; an ErrAccessRefused that the broker has not said, at the second time in a row. Later
-// they are retried like the rest: a password may be changing just now.
+// Before the first session, errors that no retry cures are returned at once: ErrBadURL, ErrBadCertificate,
+// ErrAccessRefused, ErrVhostMissing and ErrTooOld; an ErrAccessRefused that the broker has not said, at the second time
+// in a row. Later they are retried like the rest: a password may be changing just now.
 func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
 	config = config.withDefaults()
 	if len(config.URLs) == 0 {
@@ -26,6 +26,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 	}
 	pause, losses, dropped := config.Backoff, clock.Seldom{}, false
 	for attempt, begun := 0, false; ; attempt++ {
+		config = config.now() // secrets may be others by now
 		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
 		if err == nil {
 			begun = true
@@ -92,5 +93,5 @@ func runOn(ctx context.Context, session *Session, run func(ctx context.Context, 
 }
 
 func isPermanent(err error) bool {
-	return errors.Is(err, ErrBadURL) || errors.Is(err, ErrAccessRefused) || errors.Is(err, ErrVhostMissing) || errors.Is(err, ErrTooOld)
+	return errors.Is(err, ErrBadURL) || errors.Is(err, ErrBadCertificate) || errors.Is(err, ErrAccessRefused) || errors.Is(err, ErrVhostMissing) || errors.Is(err, ErrTooOld)
 }

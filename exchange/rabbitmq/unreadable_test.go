@@ -126,7 +126,7 @@ func TestAnEncryptedConnection(t *testing.T) {
 	}()
 
 	_, err = rabbitmq.Open(testContext(t), secure)
-	checkLine(t, err, rabbitmq.ErrUnreachable, "certificate")
+	checkLine(t, err, rabbitmq.ErrBadCertificate, "cacertfile")
 
 	authority := filepath.Join(t.TempDir(), "ca.pem")
 	must(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificates.Certificate().Raw}), 0o600))

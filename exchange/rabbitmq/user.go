@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,17 +17,24 @@ import (
 // the log carries it (Message.OwnUser), and a worker then believes its header x-log-seq. Where the relay and the
 // workers have users of their own, Config.Fleet names them to each other.
 
-// otherNames are the URLs whose broker knows the user by another name than the URL gives, as OAuth 2 and LDAP may.
+// otherNames are the URLs whose broker knows the user by another name than the URL gives, as OAuth 2, LDAP and a
+// certificate may.
 // Messages are published there without user_id.
 var otherNames sync.Map
 
-// userOf is the name that a broker knows this client by, "" when the URL does not tell: a certificate may.
-func userOf(uri amqp.URI) string {
+// userOf is the name that a broker knows this client by, "" when the URL does not tell: one for a login by certificate
+// may leave it out.
+func userOf(broker string, uri amqp.URI) string {
 	byPassword := func(mechanism string) bool {
 		return strings.EqualFold(mechanism, "plain") || strings.EqualFold(mechanism, "amqplain")
 	}
-	if _, other := otherNames.Load(displayURL(uri)); other || len(uri.AuthMechanism) > 0 && !slices.ContainsFunc(uri.AuthMechanism, byPassword) {
+	if _, other := otherNames.Load(displayURL(uri)); other {
 		return ""
+	}
+	if len(uri.AuthMechanism) > 0 && !slices.ContainsFunc(uri.AuthMechanism, byPassword) {
+		if named, err := url.Parse(broker); err != nil || named.User == nil {
+			return ""
+		}
 	}
 	return uri.Username
 }

@@ -3,7 +3,7 @@ package pg
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -14,6 +14,10 @@ type Config struct {
 	// URL is a postgres:// URL. Without sslmode, loopback addresses are used in the clear and others with TLS
 	// (sslmode=require).
 	URL string
+	// Current is the URL as it is now, for each new connection; nil: URL stays.
+	Current func() string
+	// Log gets what is wrong with files that the URL names; nil: slog's default.
+	Log *slog.Logger
 	// Name is shown in pg_stat_activity: "composerp/ledger".
 	Name string
 	// Connections is the size of the pool, all kept open; 0 means 4.
@@ -28,8 +32,7 @@ const connMaxLifetime = 5 * time.Minute
 // DB is a pool of connections to one Composerp database. It is safe for concurrent use.
 type DB struct {
 	pool          *sqlx.DB
-	source        string // the driver's connection string; holds the password
-	settings      string // the statement that gives a new connection its settings
+	cfg           Config // holds the password
 	state         states
 	appended      func() bool
 	prepared      preparations
@@ -39,20 +42,16 @@ type DB struct {
 // Open connects and checks that the server answers, is new enough, keeps text as UTF-8 and gives each connection a
 // session of its own. It does not check the schema: see store.CheckSchema.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	dsn, settings, err := dataSource(cfg)
+	connector, err := newConnector(cfg, "")
 	if err != nil {
-		return nil, err
-	}
-	connector, err := newConnector(dsn, settings)
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the database URL: %s", ErrConfiguration, redact(err.Error(), cfg.URL))
+		return nil, MapError(err)
 	}
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	n := cfg.Connections
 	if n <= 0 {
 		n = 4
 	}
-	db := &DB{pool: pool, source: dsn, settings: settings, appended: cfg.Appended}
+	db := &DB{pool: pool, cfg: cfg, appended: cfg.Appended}
 	pool.SetMaxOpenConns(max(n, 2)) // two for checkSessions
 	if err := db.checkServer(ctx); err != nil {
 		pool.Close()

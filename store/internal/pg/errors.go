@@ -88,7 +88,7 @@ func kindOf(err error) error {
 			kind = ErrUnavailable // the session has ended: no statement is at fault
 		}
 		return kind
-	case errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr): // sslmode asks for something the server lacks
+	case errors.As(err, new(connectFault)), errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr):
 		return ErrConfiguration
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &netErr):

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // Delay before a lost listening connection is tried again: the first, and the longest.
@@ -19,36 +21,57 @@ const (
 // A notification is only a hint: several may arrive as one, and those sent while the connection was lost never arrive.
 // Listen therefore also sends a hint on every (re)connection, and callers poll as well.
 func (db *DB) Listen(ctx context.Context, channel string) <-chan struct{} {
-	listener := pq.NewDialListener(keepAliveDialer{}, db.source, relistenMin, relistenMax, nil)
 	hints := make(chan struct{}, 1)
-	first := make(chan error, 1)
-	// This waits for the first connection, however long; closing the listener ends it.
-	go func() { first <- listener.Listen(channel) }()
 	go func() {
-		defer func() {
-			close(hints)
-			listener.Close()
-			for range listener.Notify { // drain what it still delivers, so that it can end
+		defer close(hints)
+		for ctx.Err() == nil {
+			source, _, err := dataSource(db.cfg)
+			if err != nil {
+				clock.Sleep(ctx, relistenMax)
+				continue
 			}
-		}()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case err := <-first:
-				if err != nil {
-					continue // no notifications will arrive; the caller polls
-				}
-			case _, open := <-listener.Notify: // nil after a reconnection
-				if !open {
-					return
-				}
-			}
-			select {
-			case hints <- struct{}{}:
-			default:
-			}
+			db.listenAt(ctx, source, channel, hints)
 		}
 	}()
 	return hints
+}
+
+// listenAt listens by one data source, until ctx is done or the URL leads to another one when it fails.
+func (db *DB) listenAt(ctx context.Context, source, channel string, hints chan<- struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listener := pq.NewDialListener(keepAliveDialer{}, source, relistenMin, relistenMax, func(event pq.ListenerEventType, _ error) {
+		if event != pq.ListenerEventConnectionAttemptFailed {
+			return
+		}
+		if now, _, err := dataSource(db.cfg); err == nil && now != source {
+			cancel()
+		}
+	})
+	first := make(chan error, 1)
+	// This waits for the first connection, however long; closing the listener ends it.
+	go func() { first <- listener.Listen(channel) }()
+	defer func() {
+		listener.Close()
+		for range listener.Notify { // drain what it still delivers, so that it can end
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-first:
+			if err != nil {
+				continue // no notifications will arrive; the caller polls
+			}
+		case _, open := <-listener.Notify: // nil after a reconnection
+			if !open {
+				return
+			}
+		}
+		select {
+		case hints <- struct{}{}:
+		default:
+		}
+	}
 }

@@ -2,7 +2,6 @@ package pg
 
 import (
 	"database/sql"
-	"fmt"
 
 	"github.com/lib/pq"
 )
@@ -10,9 +9,9 @@ import (
 // PoolOf opens connections of their own to the database whose unqualified names are those of one schema, for its
 // migrations: whatever they set ends with them. The caller closes it.
 func PoolOf(db *DB, schema string) (*sql.DB, error) {
-	connector, err := newConnector(db.source, db.settings+"SET search_path = "+pq.QuoteIdentifier(schema)+";")
+	connector, err := newConnector(db.cfg, "SET search_path = "+pq.QuoteIdentifier(schema)+";")
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading the database URL", ErrConfiguration)
+		return nil, MapError(err)
 	}
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(2)

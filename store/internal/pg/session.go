@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -42,12 +43,17 @@ var sessionSettings = []struct{ name, value string }{
 	{"plan_cache_mode", "force_generic_plan"},
 }
 
-// dataSource is the URL with what the driver needs to connect, and the statement that sets the rest on a connection.
+// dataSource is the URL, as it is now, with what the driver needs to connect, and the statement that sets the rest on a
+// connection.
 func dataSource(cfg Config) (source, settings string, err error) {
-	if cfg.URL == "" {
+	now := cfg.URL
+	if cfg.Current != nil {
+		now = cfg.Current()
+	}
+	if now == "" {
 		return "", "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
 	}
-	rest, hosts, ports := takeHosts(cfg.URL)
+	rest, hosts, ports := takeHosts(now)
 	u, err := url.Parse(rest)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		return "", "", fmt.Errorf("%w: the database URL must read postgres://user:password@host:port/database", ErrConfiguration)
@@ -58,8 +64,11 @@ func dataSource(cfg Config) (source, settings string, err error) {
 			q.Set(key, value)
 		}
 	}
-	if q.Has("sslrootcert") {
-		set("sslmode", "require") // which verifies by that certificate
+	if q.Get("sslrootcert") == "system" {
+		set("sslmode", "verify-full") // the only one that the driver takes with them
+	} else if q.Has("sslrootcert") && cmp.Or(q.Get("sslmode"), "require") == "require" {
+		// That is what require means with an authority. The driver would forget one whose file is missing.
+		q.Set("sslmode", "verify-ca")
 	}
 	if len(hosts) > 0 {
 		q.Set("host", strings.Join(hosts, ","))
@@ -75,7 +84,10 @@ func dataSource(cfg Config) (source, settings string, err error) {
 		}
 	}
 	u.RawQuery = q.Encode()
-	return u.String(), statements.String(), nil
+	if source, err = withCertificates(u.String(), cmp.Or(cfg.Log, slog.Default())); err != nil {
+		return "", "", connectFault{err}
+	}
+	return source, statements.String(), nil
 }
 
 const defaultPort = "5432"
@@ -119,23 +131,36 @@ func defaultSSLMode(hosts string) string {
 //
 // Of several hosts it tries the one first that answered last. In the driver's own order every connection would wait for
 // a first host that is silent, and callers with less time than that takes would give up.
+//
+// It reads the URL and the files that it names for each connection, so that a new password and a new certificate are
+// used from the next on. What is wrong with them then is an error of that connection alone.
 type sessionConnector struct {
-	hosts    []*pq.Connector
-	first    *atomic.Uint32 // counts on with each host that did not answer
-	settings string
+	cfg   Config
+	more  string         // settings beside the usual ones
+	first *atomic.Uint32 // counts on with each host that did not answer
 }
 
-func newConnector(source, settings string) (sessionConnector, error) {
-	c := sessionConnector{first: new(atomic.Uint32), settings: settings}
+func newConnector(cfg Config, more string) (sessionConnector, error) {
+	c := sessionConnector{cfg: cfg, more: more, first: new(atomic.Uint32)}
+	_, _, err := c.hosts()
+	return c, err
+}
+
+// hosts are the connectors of the URL's hosts, and the settings for a new connection.
+func (c sessionConnector) hosts() (hosts []*pq.Connector, settings string, err error) {
+	source, settings, err := dataSource(c.cfg)
+	if err != nil {
+		return nil, "", err
+	}
 	for _, one := range eachHost(source) {
 		connector, err := pq.NewConnector(one)
 		if err != nil {
-			return c, err
+			return nil, "", fmt.Errorf("%w: reading the database URL: %s", ErrConfiguration, redact(err.Error(), one))
 		}
 		connector.Dialer(keepAliveDialer{})
-		c.hosts = append(c.hosts, connector)
+		hosts = append(hosts, connector)
 	}
-	return c, nil
+	return hosts, settings + c.more, nil
 }
 
 // eachHost is a data source for each host of one.
@@ -159,18 +184,22 @@ func eachHost(source string) (each []string) {
 }
 
 // Driver implements driver.Connector.
-func (c sessionConnector) Driver() driver.Driver { return c.hosts[0].Driver() }
+func (c sessionConnector) Driver() driver.Driver { return pq.Driver{} }
 
 // Connect implements driver.Connector.
 func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	hosts, settings, err := c.hosts()
+	if err != nil {
+		return nil, faultOf(err)
+	}
 	var failed []error
-	for range c.hosts {
+	for range hosts {
 		at := c.first.Load()
-		conn, err := c.connect(ctx, c.hosts[at%uint32(len(c.hosts))])
+		conn, err := connect(ctx, hosts[at%uint32(len(hosts))], settings)
 		if err == nil {
 			return conn, nil
 		}
-		failed = append(failed, err)
+		failed = append(failed, faultOf(err))
 		c.first.CompareAndSwap(at, at+1)
 		if ctx.Err() != nil {
 			break // the next call begins with the next host
@@ -182,14 +211,14 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return nil, wording.LineOf(errors.Join(failed...))
 }
 
-func (c sessionConnector) connect(ctx context.Context, host *pq.Connector) (driver.Conn, error) {
+func connect(ctx context.Context, host *pq.Connector, settings string) (driver.Conn, error) {
 	conn, err := host.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, c.settings, nil); err != nil {
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, settings, nil); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}

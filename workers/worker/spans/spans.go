@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -69,15 +70,16 @@ func New(ctx context.Context, cfg Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+	shown, headers := withoutUser(endpoint)
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithHeaders(headers))
 	if err != nil {
-		return nil, fmt.Errorf("sending spans to %s: %w", cfg.Endpoint, err)
+		return nil, fmt.Errorf("sending spans to %s: %w", shown, err)
 	}
 	if cfg.Log != nil {
 		said := clock.Seldom{}
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 			if said.Due() {
-				cfg.Log.Warn("spans are lost", "endpoint", endpoint, "error", err)
+				cfg.Log.Warn("spans are lost", "endpoint", shown, "error", err)
 			}
 		}))
 	}
@@ -96,6 +98,23 @@ func Endpoint(text string) (string, error) {
 		u.Path = "/v1/traces"
 	}
 	return u.String(), nil
+}
+
+// withoutUser is an endpoint as it may be shown, and the headers that its user and password make: the exporter takes
+// none out of a URL.
+func withoutUser(endpoint string) (shown string, headers map[string]string) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", nil
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		request := http.Request{Header: http.Header{}}
+		request.SetBasicAuth(u.User.Username(), password)
+		headers = map[string]string{"Authorization": request.Header.Get("Authorization")}
+	}
+	u.User, u.RawQuery = nil, ""
+	return u.String(), headers
 }
 
 // Close sends what is waiting, for as long as ctx allows.

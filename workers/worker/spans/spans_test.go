@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/spans/spanstest"
@@ -197,7 +198,7 @@ func TestWhatIsRecorded(t *testing.T) {
 func TestACollectorThatIsAway(t *testing.T) {
 	t.Parallel()
 	kept := &logs.Kept{}
-	r, err := spans.New(t.Context(), spans.Config{Endpoint: "http://127.0.0.1:1", Log: kept.Logger()})
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: "http://any:geheim@127.0.0.1:1/?token=geheim", Log: kept.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestACollectorThatIsAway(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("closing took %v", took)
 	}
-	if said := kept.String(); !strings.Contains(said, "spans are lost") || !strings.Contains(said, "127.0.0.1:1") {
+	if said := kept.String(); !strings.Contains(said, "spans are lost") || !strings.Contains(said, "127.0.0.1:1") || strings.Contains(said, "geheim") {
 		t.Errorf("the log says %q", said)
 	}
 }
@@ -234,5 +235,28 @@ func TestEndpoints(t *testing.T) {
 		if got, err := spans.Endpoint(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
 		}
+	}
+}
+
+// The user and the password of a collector's URL are sent, as HTTP has it.
+func TestACollectorWithAPassword(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 1)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		select {
+		case got <- user + " " + password:
+		default:
+		}
+	}))
+	t.Cleanup(collector.Close)
+	r, err := spans.New(t.Context(), spans.Config{Endpoint: strings.Replace(collector.URL, "://", "://any:p%40ss@", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handled(spans.Handling{Worker: "w", Queue: "q", Event: soldWith(t, "").Envelope, Began: time.Now(), Ended: time.Now()})
+	_ = r.Close(t.Context())
+	if login := localtest.Receive(t, 10*time.Second, "a request", got); login != "any p@ss" {
+		t.Errorf("the collector is asked as %q", login)
 	}
 }

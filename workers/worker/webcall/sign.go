@@ -19,7 +19,13 @@ import (
 // id, timestamp and body. With two secrets, the new one and the old one, receivers change over one by one.
 
 // Signer signs calls; nil signs none.
-type Signer struct{ secrets []*standardwebhooks.Webhook }
+type Signer struct {
+	secrets []*standardwebhooks.Webhook
+	current func() *Signer // nil: the secrets stay
+}
+
+// Renewed signs each call by the signer of its time.
+func Renewed(current func() *Signer) *Signer { return &Signer{current: current} }
 
 // The size of a secret in bytes, by the standard.
 const minSecret, maxSecret = 24, 64
@@ -52,6 +58,9 @@ func NewSigner(secrets []string) (*Signer, error) {
 
 // sign sets the headers of a call.
 func (s *Signer) sign(header http.Header, id string, at time.Time, body []byte) error {
+	if s != nil && s.current != nil {
+		s = s.current()
+	}
 	if s == nil {
 		return nil
 	}

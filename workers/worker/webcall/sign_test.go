@@ -64,6 +64,33 @@ func TestWrongSecrets(t *testing.T) {
 	}
 }
 
+// A signer that is renewed signs each call by the secrets of its time.
+func TestARenewedWebhookSecret(t *testing.T) {
+	t.Parallel()
+	current, err := webcall.NewSigner([]string{secretOf('a')})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := webcall.Renewed(func() *webcall.Signer { return current })
+	found := ""
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { found = r.Header.Get("Webhook-Signature") })
+	signature := func() string {
+		if _, err := (webcall.Caller{Signer: signer}).Post(t.Context(), s.URL, "key", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if before := signature(); len(strings.Fields(before)) != 1 {
+		t.Errorf("signatures %q", before)
+	}
+	if current, err = webcall.NewSigner([]string{secretOf('b'), secretOf('a')}); err != nil {
+		t.Fatal(err)
+	}
+	if after := signature(); len(strings.Fields(after)) != 2 {
+		t.Errorf("signatures %q", after)
+	}
+}
+
 func secretOf(b byte) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune(b)), 24)))
 }
