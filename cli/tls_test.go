@@ -129,6 +129,8 @@ func TestEncryptedConnections(t *testing.T) {
 	}
 	err := connections["database"](t.Context(), changed(t, urls["database"], "", map[string]string{"sslmode": "require", "sslrootcert": "/none.pem"}))
 	wantRefusal(t, "sslmode require with an authority's missing file", err, "/none.pem")
+	err = connections["database"](t.Context(), changed(t, urls["database"], "", map[string]string{"sslmode": "require", "sslrootcert": otherFile}))
+	wantRefusal(t, "sslmode require with another authority", err, "name that authority's file")
 	if err := connections["database"](t.Context(), changed(t, urls["database"], "localhost", map[string]string{"sslmode": "verify-ca"})); err != nil {
 		t.Errorf("verify-ca looks at the name: %v", err)
 	}
