@@ -129,6 +129,8 @@ func TestEncryptedConnections(t *testing.T) {
 	}
 	err := connections["database"](t.Context(), changed(t, urls["database"], "", map[string]string{"sslmode": "require", "sslrootcert": "/none.pem"}))
 	wantRefusal(t, "sslmode require with an authority's missing file", err, "/none.pem")
+	err = connections["database"](t.Context(), changed(t, urls["database"], "", map[string]string{"sslmode": "require", "sslrootcert": otherFile}))
+	wantRefusal(t, "sslmode require with another authority", err, "name that authority's file")
 	if err := connections["database"](t.Context(), changed(t, urls["database"], "localhost", map[string]string{"sslmode": "verify-ca"})); err != nil {
 		t.Errorf("verify-ca looks at the name: %v", err)
 	}
@@ -162,8 +164,13 @@ func TestEncryptedConnections(t *testing.T) {
 				t.Errorf("a certificate alone: broker %v, database %v", errBroker, errDatabase)
 			}
 		case "forged":
-			wantRefusal(t, "broker: a certificate of another authority", errBroker, "refuses this client's certificate")
-			wantRefusal(t, "database: a certificate of another authority", errDatabase, "refuses this client's certificate")
+			// By TLS 1.3 the server's word comes after the handshake, and is lost where the socket is reset before it is read.
+			if !errors.Is(errBroker, rabbitmq.ErrUnreachable) {
+				wantRefusal(t, "broker: a certificate of another authority", errBroker, "refuses this client's certificate")
+			}
+			if errors.Is(errDatabase, store.ErrConfiguration) || !errors.Is(errDatabase, store.ErrUnavailable) {
+				wantRefusal(t, "database: a certificate of another authority", errDatabase, "refuses this client's certificate")
+			}
 		case "stranger":
 			if !errors.Is(errBroker, rabbitmq.ErrAccessRefused) || !errors.Is(errDatabase, store.ErrAccess) {
 				t.Errorf("a certificate of another user: broker %v, database %v", errBroker, errDatabase)
