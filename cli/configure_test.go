@@ -116,23 +116,9 @@ func TestConfigurationFilesThatAreWrong(t *testing.T) {
 			t.Errorf("%q: exit %d, says %q, want %q", c.content, r.code, r.errors, c.says)
 		}
 	}
-	for _, content := range []string{"", "# nothing yet\n", "tenant:\n", "---\ntenant: a\n"} {
-		if _, err := settings.ParseConfig("c.yaml", []byte(content)); err != nil {
-			t.Errorf("%q: %v", content, err)
-		}
-	}
 	if r := command(t, "stock", "--config", filepath.Join(dir, "none.yaml")); r.code != exit.WrongConfiguration || !strings.Contains(r.errors, "no such file") {
 		t.Errorf("a file that is not there: exit %d, %s", r.code, r.errors)
 	}
-}
-
-func FuzzConfigurationFile(f *testing.F) {
-	f.Add("tenant: a\nslots: {ledger: 2}\namqp_url: [a, b]\n")
-	f.Fuzz(func(t *testing.T, content string) {
-		if c, err := settings.ParseConfig("c.yaml", []byte(content)); (c == nil) == (err == nil) {
-			t.Errorf("%v, %v", c, err)
-		}
-	})
 }
 
 // What a flag reads from the environment without being a setting could not be put into the file, and doctor would not

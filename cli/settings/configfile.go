@@ -50,8 +50,8 @@ func (c *configFile) value(s setting) Value {
 	return v
 }
 
-// ParseConfig reads a configuration file. Its errors name the line.
-func ParseConfig(path string, raw []byte) (*configFile, error) {
+// parseConfig reads a configuration file. Its errors name the line.
+func parseConfig(path string, raw []byte) (*configFile, error) {
 	c := &configFile{Path: path, values: map[string]Value{}}
 	file, err := parser.ParseBytes(plaintext.Text(raw), 0)
 	if err != nil {

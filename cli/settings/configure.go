@@ -90,7 +90,7 @@ func (c *configuration) readFile() error {
 	if err != nil {
 		return exit.Misconfigured("reading the configuration file %s: %v; correct %s", path, exit.Reason(err), cmp.Or(where.Origin, "it"))
 	}
-	c.File, err = ParseConfig(path, text)
+	c.File, err = parseConfig(path, text)
 	return err
 }
 

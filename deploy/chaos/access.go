@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -28,6 +29,9 @@ func newAccess(ctx context.Context, servers *local.Servers) (a access, err error
 	}
 	for _, r := range []grants.Role{grants.Worker, grants.Relay} {
 		a.roles = append(a.roles, r.User())
+	}
+	if owner, err := url.Parse(servers.DatabaseURL); err == nil { // the publisher's: its sessions are faulted, too
+		a.roles = append(a.roles, owner.User.Username())
 	}
 	a.logins = urls.Logins(workers.Subscriptions())
 	a.users = urls.Fleet(workers.Subscriptions())

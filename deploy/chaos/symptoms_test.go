@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
@@ -157,9 +159,18 @@ func declaredAgain(what string) func(ctx context.Context, env *environment) erro
 	}
 }
 
+// noPermission asks as the part of the fleet that declares.
 func noPermission(ctx context.Context, env *environment) error {
+	at, err := url.Parse(env.servers.AMQPURL)
+	if err != nil {
+		return err
+	}
+	login := env.access.logins[roles.Topology]
+	at.User = url.UserPassword(login.User, login.Password)
+	broker := env.broker
+	broker.URLs = []string{at.String()}
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
-		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), env.broker), rabbitmq.ErrAccessRefused)
+		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), broker), rabbitmq.ErrAccessRefused)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // LastProof is the newest checkpoint: ProvenAt is when it was made, not valid without one; Since is for how long the
@@ -27,7 +28,7 @@ FROM (SELECT made_at FROM tick ORDER BY id LIMIT 1) t LEFT JOIN (SELECT made_at 
 // ReadLastProof reads the newest checkpoint.
 func ReadLastProof(ctx context.Context, db *store.DB) (LastProof, error) {
 	p, err := pg.One[LastProof](ctx, db, "reading the last audit", lastProof)
-	p.Since = pg.Seconds(p.SinceSeconds)
+	p.Since = sqlvalue.Seconds(p.SinceSeconds)
 	return p, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // run is one audit.
@@ -143,7 +144,7 @@ func (a *run) exec(ctx context.Context, s namedStatement) error {
 func (a *run) arguments(s namedStatement) []any {
 	consumers, fewest := a.scope.fewest()
 	values := map[string]any{
-		"now": a.began.Next, "before": a.began.Last, "settled": pg.Nullable(a.scope.Settled),
+		"now": a.began.Next, "before": a.began.Last, "settled": sqlvalue.Nullable(a.scope.Settled),
 		"settledEpoch": a.scope.SettledEpoch, "consumers": consumers, "fewest": fewest, "nowhere": sql.NullInt64{Valid: a.scope.Fewest == nil},
 	}
 	if a.last != nil {

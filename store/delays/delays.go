@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // Life and Most bound what is kept: a row is that of a batch.
@@ -87,7 +88,7 @@ func Newest(ctx context.Context, db *store.DB, limit int) ([]Newly, error) {
 			d.add(stages...)
 			list = append(list, Newly{EventID: id, Consumer: consumer, Queue: topology.QueueName(consumer), HandledAt: at, Seconds: d.Seconds, Widest: d.Widest})
 		})
-	}, pg.AtMost(limit))
+	}, sqlvalue.AtMost(limit))
 	if limit > 0 && len(list) > limit {
 		list = list[:limit]
 	}

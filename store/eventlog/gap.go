@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // Gap says that a consumer may miss events that no queue holds, because its queue or a binding was missing for a
@@ -32,7 +33,7 @@ ON CONFLICT (consumer) DO UPDATE SET
 
 // RecordGaps records that these consumers may miss events after a position.
 func RecordGaps(ctx context.Context, db *store.DB, consumers []string, after Position) error {
-	return pg.WriteAlone(ctx, db, fmt.Sprintf("recording gaps of %d consumers", len(consumers)), recordGaps, pq.StringArray(consumers), after.Epoch, after.Seq, pg.Nullable(after.Snapshot))
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("recording gaps of %d consumers", len(consumers)), recordGaps, pq.StringArray(consumers), after.Epoch, after.Seq, sqlvalue.Nullable(after.Snapshot))
 }
 
 var listGaps = pg.SQL(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // Health is the state of the log and its leaders, for the watchdog and the doctor.
@@ -55,7 +56,7 @@ FROM c, last, log, tick p WHERE p.id = c.tick`)
 func ReadHealth(ctx context.Context, db *store.DB) (Health, error) {
 	w, err := pg.OneAlone[Health](ctx, db, "reading the log's health", readHealth, RelayConsumer)
 	if w.Unpublished > 0 {
-		w.Behind = pg.Seconds(w.BehindSeconds)
+		w.Behind = sqlvalue.Seconds(w.BehindSeconds)
 	}
 	return w, err
 }

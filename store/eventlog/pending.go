@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // # Pending deliveries
@@ -54,5 +55,5 @@ ORDER BY e.seq, c.name`)
 // AMQP. It reads everything between the two: take a few thousand at a time.
 func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, beyond, upto int64, after Position, outside bool) ([]PendingDelivery, error) {
 	return pg.List[PendingDelivery](ctx, db, fmt.Sprintf("reading the pending deliveries of %d consumers up to place %d of the log", len(consumers), upto),
-		pendingDeliveries, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
+		pendingDeliveries, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, sqlvalue.Nullable(after.Snapshot), outside)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // State is how far the log and its relay have got.
@@ -61,7 +62,7 @@ func ReadState(ctx context.Context, db *store.DB, since string) (state State, er
 		if _, err := pg.Exec(ctx, tx, logStateSettings); err != nil {
 			return err
 		}
-		return pg.Get(ctx, tx, &state, logState, pg.Nullable(since))
+		return pg.Get(ctx, tx, &state, logState, sqlvalue.Nullable(since))
 	})
 	if err != nil {
 		return State{}, fmt.Errorf("reading the state of the log: %w", err)

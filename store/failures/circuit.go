@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // # Circuit breakers
@@ -86,7 +87,7 @@ WHERE greatest(opens_at, probe_until) > clock_timestamp() - interval '` + fmt.Sp
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
 	circuits, err := pg.List[CircuitState](ctx, db, "reading the open circuits", openCircuits)
 	for i := range circuits {
-		circuits[i].RetryIn = pg.Seconds(circuits[i].RetryInSeconds)
+		circuits[i].RetryIn = sqlvalue.Seconds(circuits[i].RetryInSeconds)
 	}
 	return circuits, err
 }
@@ -125,7 +126,7 @@ func RequestPermit(ctx context.Context, db *store.DB, name, key string) (g Permi
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		g.Refused, g.Wait = true, max(0, pg.Seconds(opensIn))
+		g.Refused, g.Wait = true, max(0, sqlvalue.Seconds(opensIn))
 		return err
 	})
 	if err != nil {
@@ -160,7 +161,7 @@ func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int6
 		OpensIn float64 `db:"opens_in"`
 	}](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
 		shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds(), storable(key))
-	return max(0, pg.Seconds(tripped.OpensIn)), tripped.Lone, err
+	return max(0, sqlvalue.Seconds(tripped.OpensIn)), tripped.Lone, err
 }
 
 var resetCircuit = pg.SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // LetterFilter selects dead letters; empty fields select all. Only pending ones are selected, unless IncludeResolved is
@@ -133,7 +134,7 @@ ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quara
 // LetterGroups groups the dead letters of a filter by consumer, event type and fingerprint, the largest group first,
 // at most limit of them; 0 means all.
 func LetterGroups(ctx context.Context, db *store.DB, of LetterFilter, limit int) ([]LetterGroup, error) {
-	return pg.List[LetterGroup](ctx, db, "grouping dead letters", letterGroups, of.arguments(pg.AtMost(limit))...)
+	return pg.List[LetterGroup](ctx, db, "grouping dead letters", letterGroups, of.arguments(sqlvalue.AtMost(limit))...)
 }
 
 var pageOfLetters = pg.SQL(`

@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/internal/sqlvalue"
 )
 
 // PurchaseOrder is an order for display. The JSON names are the events'.
@@ -101,7 +102,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		}
 		orders = append(orders, o)
 		return nil
-	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, pg.AtMost(limit))
+	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, sqlvalue.AtMost(limit))
 	if err != nil {
 		return nil, err
 	}
