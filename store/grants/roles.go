@@ -30,7 +30,7 @@ var decisions = map[string]decision{
 	"tick":             {relay: "id"},
 	"log_cursor":       {relay: "iu"},
 	"unpublishable":    {relay: "i"},
-	"gap":              {relay: "id", operator: "id"},
+	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},
 	"audit_checkpoint": {operator: "id"},
 	"audit_moved":      {operator: "idt"},
