@@ -81,7 +81,9 @@ func (m *Measures) Chore(ctx context.Context) {
 func (m *Measures) countStock(ctx context.Context) {
 	found, err := stockview.Summarize(ctx, m.db)
 	if err != nil {
-		m.failed(ctx, "positions and orders not counted for now", err)
+		if ctx.Err() == nil {
+			m.log.Warn("positions and orders not counted for now", "error", err)
+		}
 		return
 	}
 	m.mu.Lock()
@@ -96,7 +98,9 @@ func (m *Measures) measureForecasts(ctx context.Context) {
 		answer, err = analytics.Accuracy(ctx, m.db, analytics.Question{Of: masterdata.PositionKey{}, From: since(open, forecastDays)})
 	}
 	if err != nil {
-		m.failed(ctx, "forecasts not measured for now", err)
+		if ctx.Err() == nil {
+			m.log.Warn("forecasts not measured for now", "error", err)
+		}
 		return
 	}
 	m.mu.Lock()
@@ -111,12 +115,6 @@ func since(day event.Date, days int) event.Date {
 		return ""
 	}
 	return event.Date(at.AddDate(0, 0, -days).Format(time.DateOnly))
-}
-
-func (m *Measures) failed(ctx context.Context, what string, err error) {
-	if ctx.Err() == nil {
-		m.log.Warn(what, "error", err)
-	}
 }
 
 // Describe implements prometheus.Collector.
