@@ -218,7 +218,7 @@ func TestPGVariables(t *testing.T) {
 		{"PGSSLMODE=verify-full", "", 78, "SSL"},
 		{"PGSSLMODE=verify-full", "?sslmode=disable", 0, ""}, // the URL comes first
 		{"PGSSLMODE=much", "", 78, "PGSSLMODE"},
-		{"PGSSLROOTCERT=/none.crt", "", 78, "SSL"},
+		{"PGSSLROOTCERT=/none.crt", "", 78, "/none.crt"},
 		{"PGCONNECT_TIMEOUT=3", "", 0, ""},
 		{"PGCONNECT_TIMEOUT=soon", "", 78, "PGCONNECT_TIMEOUT"},
 		{"PGAPPNAME=till", "", 0, ""},

@@ -43,11 +43,12 @@ func goldens(h *environment) []goldenLine {
 		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq", "loggedAt"}, noTable: true},
 		{command: "events late", before: func() {
 			storetest.Exec(h, h.database, `DELETE FROM delivery_delay`)
-			// In a time that no chore deletes. 4 stages: 1500, 2400000, 900 and 80000 microseconds.
+			// Before the event was logged, so that the total is that of the stages, and of an age that no chore deletes.
+			// 4 stages: 1500, 2400000, 900 and 80000 microseconds.
 			storetest.Exec(h, h.database, `INSERT INTO delivery_delay (consumer, handled_at, late)
-				VALUES ('ledger', '2126-02-09T12:00:04Z', '\x040a3f5c1e8f0b5d0f9a5e0d1f6c1b2a22dc0b80be9201840780f104')`)
-		}},
-		{command: "events explain-delay", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"loggedAt"}, noTable: true},
+				VALUES ('ledger', clock_timestamp() - interval '1 day', '\x040a3f5c1e8f0b5d0f9a5e0d1f6c1b2a22dc0b80be9201840780f104')`)
+		}, mask: []string{"handledAt"}, noTable: true},
+		{command: "events explain-delay", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"loggedAt", "handledAt"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},

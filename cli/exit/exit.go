@@ -105,7 +105,7 @@ func CodeOf(err error) int {
 // Advice is what to do about an error whose text does not say it; else empty.
 func Advice(err error) string {
 	switch {
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrConfiguration):
 		return "start PostgreSQL there, or correct host and port of the database's URL"
 	case errors.Is(err, store.ErrAccess):
 		return "correct user, password and database of the database's URL, or give the user what it lacks"
