@@ -128,8 +128,8 @@ func (p *env) figures(t *testing.T, inHand func(look int) int) {
 // load makes a fleet that never comes to rest: another worker has always something in
 // hand. held is what the management API says is in the ledger's queue and hand, look by look.
 func (p *env) load(t *testing.T, held func(look int) int) {
-	// Several looks fit in a Settle.
-	p.Settle, p.Wait = localtest.Deadline(200*time.Millisecond), localtest.Deadline(4*time.Second)
+	// Looks that are a Settle and a half apart say nothing: several fit in one, also on a slow machine.
+	p.Settle, p.Wait = localtest.Deadline(time.Second), localtest.Deadline(6*time.Second)
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
 	p.ApplyTopology(p.Topology)
 	look := 0
