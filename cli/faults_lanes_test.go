@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/chaos/laneorder"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
@@ -46,6 +47,8 @@ func (o *orderedNodes) node(database string) *fleet {
 	storetest.Must(o, err)
 	f := o.start(path, append(o.variables(), "COMPOSERP_DATABASE_URL="+database), "metrics at ", "worker", "run", "stockview")
 	f.isUp(o.T)
+	joined := fmt.Sprintf(`SELECT EXISTS (SELECT FROM worker_node WHERE id LIKE '%%#%d')`, f.cmd.Process.Pid)
+	localtest.Eventually(o, time.Minute, "the process is a node", func() bool { return storetest.One[bool](o, o.look, joined) })
 	return f
 }
 

@@ -90,27 +90,38 @@ func (f *fleet) run(ctx context.Context) error {
 	if err := f.startWorkers(ctx, g, latencies, poke); err != nil {
 		return err
 	}
+	stopServing, err := f.serve(ctx, g, registry)
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	defer stopServing()
+	if err = g.Wait(); errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// serve serves the metrics, the health and the page until ctx is done, which it may be already: workers run by now.
+// stop closes what they use.
+func (f *fleet) serve(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) (stop func(), err error) {
+	stop = func() {}
 	db, err := f.pool(ctx, registry, f.role(), "health", 1)
 	if err != nil {
-		return err
+		return stop, err
 	}
 	broker, err := f.declaring()
 	if err != nil {
 		db.Close()
-		return err
+		return stop, err
 	}
 	health := newHealth(db, broker, settings.Holder(), f.queues())
-	defer health.close()
 	shown, err := f.newPage(ctx, registry)
 	if err != nil {
-		return err
+		health.close()
+		return stop, err
 	}
-	defer shown.Close()
 	f.serveMetrics(ctx, g, registry, health, shown)
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return func() { shown.Close(); health.close() }, nil
 }
 
 // broker is the broker for a part of the fleet.
