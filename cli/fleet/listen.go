@@ -16,7 +16,7 @@ import (
 // listenMetrics opens the address of the metrics. Without a choice of the operator's, a free port will do.
 func (f *fleet) listenMetrics(cctx *cli.Context) (err error) {
 	addr := cctx.String(settings.FlagMetrics)
-	f.page.Current = settings.Renewed(cctx, settings.FlagPageToken)
+	f.page.Token = settings.Renewed(cctx, settings.FlagPageToken)
 	if names := cctx.String(settings.FlagPageHosts); names != "" {
 		f.page.Hosts = strings.Split(names, ",")
 	}

@@ -28,9 +28,9 @@ type access struct {
 }
 
 func newAccess(cfg Config) access {
-	token := cfg.Current
+	token := cfg.Token
 	if token == nil {
-		token = func() string { return cfg.Token }
+		token = func() string { return "" }
 	}
 	a := access{token: token, hosts: []string{"localhost"}}
 	if name, err := os.Hostname(); err == nil {

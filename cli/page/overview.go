@@ -4,18 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/composerp/composerp/cli/pools"
+	"github.com/composerp/composerp/deploy/monitoring"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/audit"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/stockview"
 )
-
-// unpublishedAge is from when on the alert of unpublished events fires.
-const unpublishedAge = time.Minute
 
 // overview is whether events flow, where they do not, and why.
 type overview struct {
@@ -99,7 +96,7 @@ func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, c
 	}
 	if l := s.Log; l != nil && l.Relay == "" {
 		bad("", "composerp doctor", "No relay leads: new events stay in the log.")
-	} else if l != nil && l.Behind > unpublishedAge.Seconds() {
+	} else if l != nil && l.Behind > monitoring.UnpublishedFor.Seconds() {
 		bad("", "composerp doctor", "The relay is %s behind: %s log positions are not published.", wording.Count(int64(l.Behind), "second"), wording.Thousands(l.Unpublished))
 	}
 	for _, c := range circuits {
@@ -115,7 +112,7 @@ func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, c
 		look("/letters", "composerp dlq list", "%s for a decision.", wording.Count(int64(o.Pending), "dead letter")+waits(o.Pending))
 	}
 	switch {
-	case o.Last.Since <= proofAge:
+	case o.Last.Since <= monitoring.UnprovenFor:
 	case o.Last.ProvenAt.Valid:
 		look("/proof", "composerp audit", "The log has gone on for %d hours since the last proof.", int(o.Last.Since.Hours()))
 	default:

@@ -27,10 +27,11 @@ type Config struct {
 	DB      *store.DB // Connections of the page's own; the page closes it
 	At      settings.Endpoints
 	Broker  rabbitmq.Config
-	Address net.Addr      // where the page is served
-	Current func() string // the token as it is now; nil: Token stays
-	Token   string        // "": none, and then the page is open on loopback and closed elsewhere
-	Hosts   []string      // names of the host beside localhost, IP addresses and this machine's name
+	Address net.Addr // where the page is served
+	// Token is the secret that opens the page, as it is now; nil or "": none, and then the page is open on loopback and
+	// closed elsewhere.
+	Token func() string
+	Hosts []string // names of the host beside localhost, IP addresses and this machine's name
 	// Dir is the directory of `up`, "" without one. It may hold the results of chaos, in ChaosFile.
 	Dir     string
 	Private bool // commands find the servers by Dir

@@ -144,7 +144,7 @@ func TestWhoMayOpenThePage(t *testing.T) {
 		{"elsewhere, and the request has a part of it", elsewhere, token, bearer(token[:10]), http.StatusUnauthorized},
 		{"the token as cookie", elsewhere, token, func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "composerp_page", Value: token}) }, http.StatusUnauthorized},
 	} {
-		s := newSite(t, env, func(cfg *page.Config) { cfg.Address, cfg.Token = c.at, c.token })
+		s := newSite(t, env, func(cfg *page.Config) { cfg.Address, cfg.Token = c.at, func() string { return c.token } })
 		for _, path := range []string{"/", "/story?q=S1", "/letters", "/workers", "/proof", "/planner"} {
 			response, text := s.ask(http.MethodGet, path, nil, c.change)
 			if response.StatusCode != c.status {
@@ -161,7 +161,7 @@ func TestWhoMayOpenThePage(t *testing.T) {
 // was asked for.
 func TestTheFormOfTheToken(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) { cfg.Address, cfg.Token = elsewhere, token })
+	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) { cfg.Address, cfg.Token = elsewhere, func() string { return token } })
 	post := func(path, value string) (answer, string) {
 		return s.ask(http.MethodPost, path, strings.NewReader(url.Values{"token": {value}}.Encode()), func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -184,7 +184,7 @@ func TestTheFormOfTheToken(t *testing.T) {
 	if response.StatusCode != http.StatusOK || strings.Contains(text, token) {
 		t.Errorf("with the cookie: %s\n%s", response.Status, text)
 	}
-	if other := newSite(t, s.Env, func(cfg *page.Config) { cfg.Token = token + "x" }); other != nil {
+	if other := newSite(t, s.Env, func(cfg *page.Config) { cfg.Token = func() string { return token + "x" } }); other != nil {
 		if response, _ := other.ask(http.MethodGet, "/", nil, func(r *http.Request) { r.AddCookie(cookies[0]) }); response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("the cookie of another token: %s", response.Status)
 		}
@@ -203,7 +203,7 @@ func TestARenewedToken(t *testing.T) {
 	var current atomic.Value
 	current.Store(token)
 	s := newSite(t, workertest.NewDatabaseEnv(t), func(cfg *page.Config) {
-		cfg.Address, cfg.Current = elsewhere, func() string { return current.Load().(string) }
+		cfg.Address, cfg.Token = elsewhere, func() string { return current.Load().(string) }
 	})
 	with := func(bearer string) int {
 		response, _ := s.ask(http.MethodGet, "/story?q=S1", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+bearer) })

@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/deploy/chaos"
+	"github.com/composerp/composerp/deploy/monitoring"
 	"github.com/composerp/composerp/store/audit"
 )
 
@@ -22,8 +22,6 @@ const (
 	ChaosFile = "chaos.ndjson"
 	// mostChaos is how many bytes of it are read, mostRuns how many of the last runs are listed.
 	mostChaos, mostRuns = 16 << 20, 20
-	// proofAge is from when on the alert ComposerpAuditOld fires.
-	proofAge = 36 * time.Hour
 )
 
 // proof is what was proven, and when.
@@ -36,7 +34,7 @@ type proof struct {
 }
 
 // Old reports whether the log has gone on for long without a proof.
-func (p proof) Old() bool { return p.Last.Since > proofAge }
+func (p proof) Old() bool { return p.Last.Since > monitoring.UnprovenFor }
 
 // sum is a number with its name.
 type sum struct {

@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+// What the page calls old too.
+const (
+	// UnpublishedFor is from when on an event that waits in the log is an alert that pages.
+	UnpublishedFor = time.Minute
+	// UnprovenFor is from when on a log that goes on without a proof makes a ticket.
+	UnprovenFor = 36 * time.Hour
+)
+
 // objective is the share of messages that may become dead letters in a month.
 const objective = "0.001"
 
@@ -43,7 +51,7 @@ var Alerts = []Alert{
 		Quiet:   []Series{{handledSeries, "0+1000x240"}, {deadSeries, "0+1x240"}},
 	},
 	{
-		Name: "ComposerpEventsUnpublished", Severity: SeverityPage, For: time.Minute, Expr: oldestUnpublished + " > 60",
+		Name: "ComposerpEventsUnpublished", Severity: SeverityPage, For: time.Minute, Expr: fmt.Sprintf("%s > %g", oldestUnpublished, UnpublishedFor.Seconds()),
 		Summary: "Events have waited in the log for more than a minute",
 		Do:      "composerp doctor says whether the relay leads and the broker takes events",
 		Firing:  Case{At: 10 * time.Minute, Series: []Series{{"composerp_log_oldest_unpublished_timestamp_seconds", "0+60x3 180x120"}}},
@@ -167,8 +175,8 @@ var Alerts = []Alert{
 			{`composerp_pool_desired{queue="lots"}`, "4x120"}, {`composerp_pool_running{queue="lots"}`, "0x120"}, {lotsPaused, "1x120"}},
 	},
 	{
-		Name: "ComposerpAuditOld", Severity: SeverityTicket, Expr: `max(composerp_audit_unproven_seconds) > 36 * 3600`,
-		Summary: "The log has gone on for more than 36 hours without an audit that found nothing wrong",
+		Name: "ComposerpAuditOld", Severity: SeverityTicket, Expr: fmt.Sprintf(`max(composerp_audit_unproven_seconds) > %g * 3600`, UnprovenFor.Hours()),
+		Summary: fmt.Sprintf("The log has gone on for more than %g hours without an audit that found nothing wrong", UnprovenFor.Hours()),
 		Do:      "run composerp audit; one that finds something leaves no proof, and says what to do",
 		Firing:  Case{At: time.Hour, Series: []Series{{"composerp_audit_unproven_seconds", "129000+60x180"}}},
 		Quiet:   []Series{{"composerp_audit_unproven_seconds", "0+60x180"}},

@@ -26,11 +26,11 @@ func Make(at Servers, subs []topology.Subscription, password func(user string) s
 		}
 	}
 	for _, g := range roles.Of(subs) {
+		server := at.AMQP
 		if g.Role == roles.Monitoring {
-			set(Management(), at.Management, g.Role.User())
-		} else {
-			set(AMQP(g.Role), at.AMQP, g.Role.User())
+			server = at.Management
 		}
+		set(keyOf(g.Role), server, g.Role.User())
 	}
 	for _, r := range grants.Roles {
 		set(Database(r), at.Database, r.User())

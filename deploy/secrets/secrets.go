@@ -45,6 +45,14 @@ func AMQP(r roles.Role) string { return amqpPart + upper(string(r)) }
 // Management is the key of the URL of the management API.
 func Management() string { return managementPart + upper(string(roles.Monitoring)) }
 
+// keyOf is the key of a role on the broker: of monitoring, the management API's.
+func keyOf(r roles.Role) string {
+	if r == roles.Monitoring {
+		return Management()
+	}
+	return AMQP(r)
+}
+
 // Database is the key of a role's URL of the database.
 func Database(r grants.Role) string { return databasePart + upper(string(r)) }
 
@@ -54,11 +62,7 @@ func upper(text string) string { return strings.ReplaceAll(strings.ToUpper(text)
 func Keys(subs []topology.Subscription) []string {
 	var keys []string
 	for _, g := range roles.Of(subs) {
-		if g.Role == roles.Monitoring {
-			keys = append(keys, Management())
-		} else {
-			keys = append(keys, AMQP(g.Role))
-		}
+		keys = append(keys, keyOf(g.Role))
 	}
 	for _, r := range append([]grants.Role{grants.Migrator}, grants.Roles...) {
 		keys = append(keys, Database(r))
@@ -136,11 +140,7 @@ func (u URLs) Text(subs []topology.Subscription) string {
 func (u URLs) Logins(subs []topology.Subscription) map[roles.Role]roles.Login {
 	logins := map[roles.Role]roles.Login{}
 	for _, g := range roles.Of(subs) {
-		key := AMQP(g.Role)
-		if g.Role == roles.Monitoring {
-			key = Management()
-		}
-		if login, err := loginOf(u[key]); err == nil {
+		if login, err := loginOf(u[keyOf(g.Role)]); err == nil {
 			logins[g.Role] = login
 		}
 	}
@@ -162,13 +162,13 @@ func (u URLs) Passwords() map[grants.Role]string {
 // usual names are among them, for a process may have a file with its own part only.
 func (u URLs) Fleet(subs []topology.Subscription) []string {
 	var names []string
+	logins := u.Logins(subs)
 	for _, g := range roles.Of(subs) {
-		if g.Role != roles.Publisher && g.Role != roles.Monitoring {
-			names = append(names, g.Role.User())
+		if g.Role == roles.Publisher || g.Role == roles.Monitoring {
+			continue
 		}
-	}
-	for role, login := range u.Logins(subs) {
-		if role != roles.Publisher && role != roles.Monitoring {
+		names = append(names, g.Role.User())
+		if login, known := logins[g.Role]; known {
 			names = append(names, login.User)
 		}
 	}

@@ -54,13 +54,14 @@ func (p problems) Unwrap() []error { return p }
 // the broker uses one code for two things.
 func explain(err error) error {
 	var reply *amqp.Error
+	advice := certificates.Advice(err, "cacertfile") // of an error about a frame too
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, amqp.ErrClosed):
 		return ErrSessionLost
-	case certificates.Advice(err, "cacertfile") != "": // in an error about a frame too
-		return fmt.Errorf("%w: %s (%s)", ErrBadCertificate, certificates.Advice(err, "cacertfile"), lastWords(err))
+	case advice != "":
+		return fmt.Errorf("%w: %s (%s)", ErrBadCertificate, advice, lastWords(err))
 	case errors.As(err, &reply):
 		return explainReply(reply)
 	case errors.Is(err, context.Canceled):

@@ -65,11 +65,7 @@ FROM ` + masterdata.RowsSQL("position") + `
 ORDER BY k.ord
 FOR NO KEY UPDATE OF p`)
 
-var missingPositions = pg.SQL(`
-SELECT k.tenant_id, k.item_id, k.location_id
-FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
-LEFT JOIN position p USING (tenant_id, item_id, location_id)
-WHERE p.id IS NULL`)
+var missingPositions = pg.SQL(masterdata.MissingRowsSQL("position"))
 
 // known are the positions that a pool has seen: a state of the pool is found by its type.
 type known struct{ masterdata.KnownPositions }

@@ -65,11 +65,7 @@ FROM unnest($5::text[], $6::text[]) WITH ORDINALITY AS k(tenant_id, location_id,
 LEFT JOIN lot_day d USING (tenant_id, location_id)
 LEFT JOIN tenant_setting s USING (tenant_id)`)
 
-var missingBalances = pg.SQL(`
-SELECT k.tenant_id, k.item_id, k.location_id
-FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
-LEFT JOIN lot_balance b USING (tenant_id, item_id, location_id)
-WHERE b.id IS NULL`)
+var missingBalances = pg.SQL(masterdata.MissingRowsSQL("lot_balance"))
 
 var createBalances = pg.SQL(`
 INSERT INTO lot_balance (tenant_id, item_id, location_id)

@@ -17,7 +17,7 @@ type PositionRows[R any] struct {
 	Known *KnownPositions
 	// What names n rows in errors: "the lot balances of %d positions".
 	What string
-	// Missing selects those of the key columns that have no row.
+	// Missing selects those of the key columns that have no row: MissingRowsSQL.
 	Missing pg.Statement
 	// Create makes rows, given in key order; one that exists by now stays.
 	Create func(keys []PositionKey) error
@@ -35,6 +35,15 @@ func RowsSQL(table string) string {
         SELECT f.id FROM ` + table + ` f WHERE f.tenant_id = n.tenant_id AND f.item_id = n.item_id AND f.location_id = n.location_id) END AS id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS n(tenant_id, item_id, location_id, id, ord)) k
 JOIN ` + table + ` p ON p.id = k.id AND p.tenant_id = k.tenant_id AND p.item_id = k.item_id AND p.location_id = k.location_id`
+}
+
+// MissingRowsSQL selects those of the KeyColumns $1 to $3 that have no row in a table.
+func MissingRowsSQL(table string) string {
+	return `
+SELECT k.tenant_id, k.item_id, k.location_id
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+LEFT JOIN ` + table + ` p USING (tenant_id, item_id, location_id)
+WHERE p.id IS NULL`
 }
 
 // rowColumns are the arguments of a statement with RowsSQL.
@@ -55,7 +64,8 @@ func (t PositionRows[R]) LockAll(ctx context.Context, tx store.Tx, keys []Positi
 	slices.SortFunc(keys, ComparePositionKeys)
 	keys = slices.Compact(keys)
 	ids := t.Known.IDs(keys)
-	if unknown := without(keys, ids); len(unknown) > 0 {
+	unknown := without(keys, ids)
+	if len(unknown) > 0 {
 		missing, err := pg.List[PositionKey](ctx, tx, fmt.Sprintf("reading "+t.What, len(unknown)), t.Missing, KeyColumns(unknown)...)
 		if err != nil {
 			return nil, err
@@ -72,13 +82,13 @@ func (t PositionRows[R]) LockAll(ctx context.Context, tx store.Tx, keys []Positi
 		if err := t.create(tx, slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return rows[k] != nil })); err != nil {
 			return nil, err
 		}
-		ids = make([]int64, len(keys)) // a known one was wrong
-		if rows, err = t.Lock(keys, rowColumns(keys, ids)); err != nil {
+		unknown = keys // a known id was wrong
+		if rows, err = t.Lock(keys, rowColumns(keys, make([]int64, len(keys)))); err != nil {
 			return nil, err
 		}
 	}
 	if len(rows) == len(keys) {
-		t.remember(tx, rows, without(keys, ids))
+		t.remember(tx, rows, unknown)
 	}
 	return rows, nil
 }

@@ -67,11 +67,7 @@ LEFT JOIN replenishment_rule r ON r.tenant_id = k.tenant_id AND r.item_id = k.it
 ORDER BY k.ord
 FOR NO KEY UPDATE OF p`)
 
-var missingReplenishments = pg.SQL(`
-SELECT k.tenant_id, k.item_id, k.location_id
-FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
-LEFT JOIN replenishment_state s USING (tenant_id, item_id, location_id)
-WHERE s.id IS NULL`)
+var missingReplenishments = pg.SQL(masterdata.MissingRowsSQL("replenishment_state"))
 
 var createReplenishmentsSQL = pg.SQL(`
 INSERT INTO replenishment_state (tenant_id, item_id, location_id, stock_known)

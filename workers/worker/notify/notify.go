@@ -135,7 +135,7 @@ func (n Notifier) log(events []event.Any, records []notifications.Notification) 
 		return
 	}
 	for i, r := range records {
-		n.Log.Info("notification", "summary", r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID, "trace", event.TraceOf(events[i].Body))
+		n.Log.Info("notification", "summary", r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID, "trace", events[i].Metadata.TraceID())
 	}
 }
 
