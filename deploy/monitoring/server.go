@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
@@ -76,14 +78,26 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if err := writeFiles(dir, cfg); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	// The usual port may be another's, also from the moment after it was found free: the system gives one then.
+	s, err := start(ctx, path, dir, fmt.Sprintf("127.0.0.1:%d", usualPort))
+	if errors.Is(err, errTaken) {
+		s, err = start(ctx, path, dir, "127.0.0.1:0")
+	}
+	return s, err
+}
+
+// errTaken says that a port is another process's.
+var errTaken = errors.New("address already in use")
+
+func start(ctx context.Context, path, dir, wanted string) (*Server, error) {
+	address, err := freeAddress(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
 	process, err := local.Run(local.Program{
 		Name: "Prometheus", Path: path, Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, LogFile: filepath.Join(dir, "prometheus.log"),
 		Args: []string{
-			"--config.file=" + filepath.Join(dir, configFile), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--storage.tsdb.retention.time=" + keptFor,
+			"--config.file=" + filepath.Join(dir, configFile), "--storage.tsdb.path=" + dataIn(dir), "--storage.tsdb.retention.time=" + keptFor,
 			"--web.listen-address=" + address, "--web.console.templates=" + filepath.Join(dir, "consoles"), "--web.console.libraries=" + filepath.Join(dir, "consoles"),
 		},
 	})
@@ -91,12 +105,15 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{URL: "http://" + address, process: process}
-	if err := s.awaitReady(ctx); err != nil {
+	if err := s.awaitReady(ctx, dataIn(dir)); err != nil {
 		s.Stop()
 		return nil, err
 	}
 	return s, nil
 }
+
+// dataIn is where a Prometheus keeps what it has scraped.
+func dataIn(dir string) string { return filepath.Join(dir, "data") }
 
 func writeFiles(dir string, cfg ServerConfig) error {
 	if err := os.MkdirAll(filepath.Join(dir, "consoles"), 0o755); err != nil {
@@ -112,30 +129,35 @@ func writeFiles(dir string, cfg ServerConfig) error {
 	return nil
 }
 
-// freeAddress is the usual port on loopback, or another one when that is taken.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", usualPort))
-	if err != nil {
-		listener, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
+// freeAddress is an address with its port, free a moment ago. It returns errTaken when it is another's.
+func freeAddress(ctx context.Context, wanted string) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", wanted)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "", errTaken
+	case err != nil:
 		return "", fmt.Errorf("finding a port for Prometheus: %w", err)
 	}
 	defer listener.Close()
 	return listener.Addr().String(), nil
 }
 
-func (s *Server) awaitReady(ctx context.Context) error {
+// awaitReady waits until the Prometheus that keeps its data in a directory answers: at its port another one may.
+func (s *Server) awaitReady(ctx context.Context, data string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		if ready(ctx, s.URL) {
+		if answersFor(ctx, s.URL, data) {
 			return nil
 		}
 		select {
 		case <-s.Exited():
+			if s.process.Wrote(errTaken.Error()) {
+				return errTaken
+			}
 			return fmt.Errorf("starting Prometheus: %s", s.Ended())
 		case <-ctx.Done():
 			return fmt.Errorf("starting Prometheus: %w", ctx.Err())
@@ -144,8 +166,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-func ready(ctx context.Context, at string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/-/ready", nil)
+// answersFor reports whether a Prometheus that keeps its data there answers: its API does so when it is ready.
+func answersFor(ctx context.Context, at, data string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/api/v1/status/flags", nil)
 	if err != nil {
 		return false
 	}
@@ -154,7 +177,11 @@ func ready(ctx context.Context, at string) bool {
 		return false
 	}
 	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	var flags struct {
+		Data map[string]string
+	}
+	err = json.NewDecoder(response.Body).Decode(&flags)
+	return err == nil && response.StatusCode == http.StatusOK && flags.Data["storage.tsdb.path"] == data
 }
 
 // BrokerAddress is host:port of the exporter of the broker that a URL of AMQP leads to, at its usual port.
