@@ -143,6 +143,9 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 	case "config", "dir", "map", "rejects", "data", "sales", "export":
 		return nil, true
 	case terminal.FlagOutput:
+		if len(here.path) == 2 && here.path[0] == "events" && (here.path[1] == "query" || here.path[1] == "tail") {
+			return texts(terminal.LineFormats...), false
+		}
 		return texts("table", "json"), false
 	case settings.FlagLogLevel:
 		return texts("debug", "info", "warn", "error"), false
@@ -163,6 +166,8 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 		return texts(event.Types()...), false
 	case "type":
 		return texts(event.Types()...), false
+	case "order":
+		return orders.candidates(words), false
 	case "sort":
 		if here.path[0] == "forecast" {
 			return texts(planner.AccuracySorts...), false

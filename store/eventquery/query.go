@@ -72,15 +72,15 @@ var (
 
 // reading is a query at work.
 type reading struct {
-	db      *store.DB
-	q       Query
-	match   []any
-	take    func([]Event) error
-	left    int // how many may still be handed on; below 0: any number
-	result  Result
-	seen    eventlog.Mark // only what it has seen; the zero Mark: all that is committed
-	read    int64
-	all     int64
+	db     *store.DB
+	q      Query
+	match  []any
+	take   func([]Event) error
+	left   int // how many may still be handed on; below 0: any number
+	result Result
+	seen   eventlog.Mark // only what it has seen; the zero Mark: all that is committed
+	read   int64
+	all    int64
 }
 
 // errEnough ends a page that has enough bytes, errLimit a query that has enough events.
