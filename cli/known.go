@@ -141,6 +141,8 @@ func namesOfArgument(here place, word string) (names knownNames, known bool) {
 		return nodes, true
 	case "ITEM":
 		return items, true
+	case "LOCATION":
+		return locations, true
 	}
 	return knownNames{}, false
 }

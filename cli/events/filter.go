@@ -77,14 +77,11 @@ func timeOf(cctx *cli.Context, name, more string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
-		return time.Now().Add(-ago), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err := terminal.ReadMoment(name, text)
 	if err != nil {
 		return at, exit.Usage("--%s %q: want a duration such as 2h, or a time such as 2026-02-09T12:00:00Z%s", name, text, more)
 	}
-	return at.UTC(), nil
+	return at, nil
 }
 
 func datesOf(text string) (from, to event.Date, err error) {
@@ -130,10 +127,20 @@ func typesOf(patterns string) (types []event.Type, err error) {
 			}
 		}
 		if len(types) == before && !slices.ContainsFunc(types, func(t event.Type) bool { return strings.EqualFold(string(t), glob) }) {
-			return nil, exit.Usage("--type %q is no event type and no routing key; %sdocs/reference/events.md lists them", pattern, terminal.Suggest(pattern, known))
+			return nil, exit.Usage("--type %q is no event type and no routing key; %sdocs/reference/events.md lists them", pattern, likeName(pattern, known))
 		}
 	}
 	return types, nil
+}
+
+// likeName suggests what a pattern may have meant: a name that it begins, or a near one.
+func likeName(pattern string, known []string) string {
+	for _, name := range known {
+		if strings.HasPrefix(strings.ToLower(name), strings.ToLower(pattern)) {
+			return "did you mean \"" + pattern + "*\"? "
+		}
+	}
+	return terminal.Suggest(pattern, known)
 }
 
 // fieldName finds what may be a field of the envelope, or a text, which has none.
