@@ -72,6 +72,10 @@ func candidates(app *cli.App, words []string) (found []candidate, files bool) {
 		for _, c := range here.commands {
 			found = append(found, candidate{c.Name, c.Usage})
 		}
+		if here.arguments != "" {
+			named, _ := argumentValues(here, arguments, words)
+			found = append(found, named...)
+		}
 	default:
 		found, files = argumentValues(here, arguments, words)
 	}

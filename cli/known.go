@@ -127,7 +127,7 @@ func namesOfFlag(here place, flag string) (names knownNames, known bool) {
 func namesOfArgument(here place, word string) (names knownNames, known bool) {
 	switch word {
 	case "ID|NUMBER":
-		if here.path[len(here.path)-1] == "show" {
+		if last := here.path[len(here.path)-1]; last == "show" || last == "why" {
 			return orders, true
 		}
 		return pendingOrders, true

@@ -15,9 +15,24 @@ import (
 // Command is the command `why`.
 func Command() *cli.Command {
 	return &cli.Command{
-		Name: "why", Usage: "tell what has led to a stock figure",
+		Name: "why", Usage: "tell what has led to an order, or to a stock figure", ArgsUsage: "ID|NUMBER",
+		Description: "Of an order: the inventory position that its rule saw, the rule and the forecast, the arithmetic line by line, the\n" +
+			"events that it follows from and that follow from it, who decided, and what has come. It reads the log from its end:\n" +
+			"some seconds for a million events. Of a figure: `composerp why stock ITEM LOCATION`.",
+		Flags: settings.DatabaseFlags(
+			&cli.StringFlag{Name: "tenant", Usage: "tenant, where several have an order of that number"},
+		),
+		Action:      whyOrder,
 		Subcommands: []*cli.Command{stockCommand()},
 	}
+}
+
+// whyOrder shows the help where no order is named.
+func whyOrder(cctx *cli.Context) error {
+	if cctx.NArg() == 0 {
+		return cli.ShowSubcommandHelp(cctx)
+	}
+	return settings.OnSchema("why", 1, orderAsked, explainOrder)(cctx)
 }
 
 func stockCommand() *cli.Command {
