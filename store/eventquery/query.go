@@ -78,7 +78,7 @@ type reading struct {
 	take   func([]Event) error
 	left   int // how many may still be handed on; below 0: any number
 	result Result
-	seen   eventlog.Mark // only what it has seen; the zero Mark: all that is committed
+	seen   Mark // only what it has seen; the zero Mark: all that is committed
 	read   int64
 	all    int64
 }

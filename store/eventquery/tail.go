@@ -18,7 +18,7 @@ import (
 
 // Tail hands on, in the order of the log, the events of a query that the newest tick has seen, and returns that tick:
 // Follow goes on from it. The limit of the query is the newest that many; 0: all.
-func Tail(ctx context.Context, db *store.DB, q Query, take func([]Event) error) (eventlog.Mark, Result, error) {
+func Tail(ctx context.Context, db *store.DB, q Query, take func([]Event) error) (Mark, Result, error) {
 	var newest []Event
 	hand := take
 	if q.Limit > 0 {
@@ -26,14 +26,14 @@ func Tail(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	}
 	r, err := begin(ctx, db, q, hand)
 	if err != nil {
-		return eventlog.Mark{}, Result{}, err
+		return Mark{}, Result{}, err
 	}
-	if r.seen, err = eventlog.NewestMark(ctx, db); err != nil {
-		return eventlog.Mark{}, Result{}, err
+	if r.seen, err = NewestMark(ctx, db); err != nil {
+		return Mark{}, Result{}, err
 	}
 	from, to, err := q.bounds(ctx, db)
 	if err != nil {
-		return eventlog.Mark{}, Result{}, err
+		return Mark{}, Result{}, err
 	}
 	if err := r.run(ctx, from, min(to, r.seen.MaxSeq)); err != nil || len(newest) == 0 {
 		return r.seen, r.result, err
@@ -63,7 +63,7 @@ const (
 // Follow hands on the events of a query that each new tick has seen, from one tick on, until ctx ends or take fails.
 // While the database is away it tries again. The limit of the query does not count. tell gets each notice once, with
 // the error of one that has any.
-func Follow(ctx context.Context, db *store.DB, q Query, from eventlog.Mark, take func([]Event) error, tell func(Notice, error)) error {
+func Follow(ctx context.Context, db *store.DB, q Query, from Mark, take func([]Event) error, tell func(Notice, error)) error {
 	q.Limit = 0
 	r, err := begin(ctx, db, q, take)
 	if err != nil {
@@ -112,7 +112,7 @@ func wait(ctx context.Context, hints <-chan struct{}) {
 // follower is past all places up to past of the interval that begins at a tick.
 type follower struct {
 	*reading
-	at    eventlog.Mark
+	at    Mark
 	past  int64
 	away  bool
 	moved time.Time // when a tick last came
@@ -122,7 +122,7 @@ type follower struct {
 
 // step reads up to the next tick, and reports whether there was one.
 func (f *follower) step(ctx context.Context) (moved bool, err error) {
-	next, err := eventlog.NextMark(ctx, f.db, f.at)
+	next, err := NextMark(ctx, f.db, f.at)
 	if err != nil {
 		return false, err
 	}
@@ -131,7 +131,7 @@ func (f *follower) step(ctx context.Context) (moved bool, err error) {
 	}
 	f.moved, f.alone = time.Now(), false
 	for {
-		places, err := eventlog.PlacesBetween(ctx, f.db, f.at, next, f.past, pageRows)
+		places, err := PlacesBetween(ctx, f.db, f.at, next, f.past, pageRows)
 		if err != nil {
 			return false, err
 		}

@@ -236,11 +236,11 @@ func TestATailAcrossARestore(t *testing.T) {
 	ticker := p.NewTicker()
 	p.Append(storetest.Sale("old"))
 	ticker.Tick()
-	mark := storetest.MustGet(eventlog.NewestMark(t.Context(), p.DB))(t)
+	mark := storetest.MustGet(eventquery.NewestMark(t.Context(), p.DB))(t)
 	behind := mark
 	behind.Tick += 100
-	_, err := eventlog.NextMark(t.Context(), p.DB, behind)
-	storetest.IsError(t, err, eventlog.ErrWentBack)
+	_, err := eventquery.NextMark(t.Context(), p.DB, behind)
+	storetest.IsError(t, err, eventquery.ErrWentBack)
 	p.Append(storetest.Sale("last of the old"))
 	p.Exec(`UPDATE epoch SET system_identifier = 1`)
 	p.Exec(`DELETE FROM lease`)
@@ -250,11 +250,11 @@ func TestATailAcrossARestore(t *testing.T) {
 	p.NewTicker().Tick()
 	var shown []string
 	for {
-		next := storetest.MustGet(eventlog.NextMark(t.Context(), p.DB, mark))(t)
+		next := storetest.MustGet(eventquery.NextMark(t.Context(), p.DB, mark))(t)
 		if next.Tick == mark.Tick {
 			break
 		}
-		places := storetest.MustGet(eventlog.PlacesBetween(t.Context(), p.DB, mark, next, 0, 10))(t)
+		places := storetest.MustGet(eventquery.PlacesBetween(t.Context(), p.DB, mark, next, 0, 10))(t)
 		for _, place := range places {
 			shown = append(shown, storetest.One[string](t, p.SQL(), `SELECT aggregate_id FROM event_log WHERE seq = $1`, place))
 		}

@@ -1,4 +1,4 @@
-package eventlog
+package eventquery
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 //
 // A reader that only shows events has no row in log_cursor, so that it keeps no tick and leaves nothing behind. It keeps
 // the ticks between which it reads in its own memory instead: a Mark is all that an interval needs to know of a tick,
-// and housekeeping may delete the row. The intervals are those of reader.go.
+// and housekeeping may delete the row. The intervals are those of eventlog (reader.go).
 
 // Mark is a tick as a reader remembers it.
 type Mark struct {
@@ -60,7 +60,7 @@ func NextMark(ctx context.Context, db *store.DB, at Mark) (Mark, error) {
 	return next, err
 }
 
-// As readPage, with the two ticks given. $1 to $5: id, epoch, tx, snapshot and seq_before of the first; $6 and $7:
+// As eventlog reads a page, with the two ticks given. $1 to $5: id, epoch, tx, snapshot and seq_before of the first; $6 and $7:
 // snapshot and max_seq of the second; past place $8, at most $9.
 var placesBetween = pg.SQL(`
 WITH open AS MATERIALIZED (
