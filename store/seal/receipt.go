@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,6 +15,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // Receipt says that an audit has proven the log up to a seal. Its file is kept where the database's roles cannot write.
@@ -24,6 +28,17 @@ type Receipt struct {
 	Database string    `json:"database"` // its name, and the server's identifier by pg_control_system()
 	// Signature is by Ed25519 (RFC 8032), over the receipt's JSON with this field left empty.
 	Signature []byte `json:"signature"`
+}
+
+var identity = pg.SQL(`SELECT current_database() || '@' || system_identifier FROM pg_control_system()`)
+
+// Prepare seals the log and gives the receipt of an audit that has proven it, to be signed.
+func Prepare(ctx context.Context, db *store.DB, verdict string, at time.Time) (r Receipt, err error) {
+	r = Receipt{SignedAt: at, Verdict: verdict}
+	if r.Head, err = Seal(ctx, db); err == nil {
+		r.Database, err = pg.One[string](ctx, db, "asking which database this is", identity)
+	}
+	return r, err
 }
 
 func (r Receipt) signed() ([]byte, error) {

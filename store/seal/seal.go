@@ -89,13 +89,15 @@ type State struct {
 	Seals    int64      `db:"seals" json:"seals"`
 	LastSeq  int64      `db:"last_seq" json:"lastSeq"`
 	SealedAt *time.Time `db:"sealed_at" json:"sealedAt,omitempty"` // nil: nothing is sealed
-	// Unsealed is how many events are newer than that.
-	Unsealed int64 `db:"unsealed" json:"unsealed"`
+	// Unsealed is how many events are newer than that, and Oldest when the first of them was logged.
+	Unsealed int64      `db:"unsealed" json:"unsealed"`
+	Oldest   *time.Time `db:"oldest" json:"oldest,omitempty"`
 }
 
 var state = pg.SQL(`
 SELECT coalesce(s.id, 0) AS seals, coalesce(s.last_seq, 0) AS last_seq, s.sealed_at,
-       (SELECT count(*) FROM event_log WHERE seq > coalesce(s.last_seq, 0)) AS unsealed
+       (SELECT count(*) FROM event_log WHERE seq > coalesce(s.last_seq, 0)) AS unsealed,
+       (SELECT logged_at FROM event_log WHERE seq > coalesce(s.last_seq, 0) ORDER BY seq LIMIT 1) AS oldest
 FROM (VALUES (1)) one LEFT JOIN (SELECT id, last_seq, sealed_at FROM log_seal ORDER BY id DESC LIMIT 1) s ON true`)
 
 // Read reads how far the log is sealed.

@@ -137,8 +137,8 @@ func TestAChainMadeAnewIsFoundByTheReceipt(t *testing.T) {
 	ticker := p.NewTicker()
 	sealed(t, p, ticker, 3, 5)
 	receipts := filepath.Join(dir, "receipts")
-	head := storetest.MustGet(seal.Seal(t.Context(), p.DB))(t)
-	receipt := storetest.MustGet(seal.Receipt{Head: head, SignedAt: storetest.Morning, Verdict: "proven", Database: "x"}.Sign(private))(t)
+	receipt := storetest.MustGet(seal.Prepare(t.Context(), p.DB, "proven", storetest.Morning))(t)
+	receipt = storetest.MustGet(receipt.Sign(private))(t)
 	path := storetest.MustGet(receipt.Write(receipts))(t)
 	sealed(t, p, ticker, 1, 5)
 	read := func() ([]seal.Receipt, []seal.Finding) {
