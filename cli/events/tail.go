@@ -57,7 +57,7 @@ func tailEvents(cctx *cli.Context, db *store.DB, q eventquery.Query) error {
 	if err == nil && cctx.Bool(flagFollow) {
 		out.unreadable(cctx, result)
 		q.Filter.After = 0
-		err = eventquery.Follow(cctx.Context, db, q, mark, out.write, func(n eventquery.Notice, err error) { notice(cctx, n, err) })
+		err = eventquery.Follow(cctx.Context, db, q, mark, out.write, func(n eventquery.Change, err error) { tellChange(cctx, n, err) })
 		if errors.Is(err, context.Canceled) {
 			err = nil // an interrupt is how it ends
 		}
@@ -68,7 +68,7 @@ func tailEvents(cctx *cli.Context, db *store.DB, q eventquery.Query) error {
 	return filterError(cctx, out.end(err))
 }
 
-func notice(cctx *cli.Context, n eventquery.Notice, err error) {
+func tellChange(cctx *cli.Context, n eventquery.Change, err error) {
 	switch n {
 	case eventquery.Away:
 		terminal.Say(cctx, "the database is away, trying again: %s", exit.OneLine(err))

@@ -118,8 +118,8 @@ func (f *Filter) match(ctx context.Context, db *store.DB) ([]any, error) {
 	}, nil
 }
 
-// conditions are what the envelope must fulfil, the values that they name, and texts of which a body that fulfils them
-// holds one: those of the rarest condition.
+// conditions are what the envelope must fulfil, the values that they name, and the texts of the rarest one: a body that
+// fulfils it holds one of them.
 func (f *Filter) conditions(orders []string) (conditions []string, vars map[string]any, needles []string) {
 	vars = map[string]any{}
 	add := func(name, condition string, value any, texts ...string) {

@@ -11,9 +11,9 @@ import (
 
 // # Following the log without a cursor
 //
-// A reader that only shows events has no row in log_cursor, so that it keeps no tick and leaves nothing behind. It keeps
-// the ticks between which it reads in its own memory instead: a Mark is all that an interval needs to know of a tick,
-// and housekeeping may delete the row. The intervals are those of eventlog (reader.go).
+// A reader that only shows events has no row in log_cursor, so that it holds no tick back and leaves nothing behind.
+// It keeps the ticks between which it reads in its own memory instead: a Mark is all that an interval needs to know of
+// a tick, and housekeeping may delete the row. The intervals are those of eventlog (reader.go).
 
 // Mark is a tick as a reader remembers it.
 type Mark struct {
@@ -60,8 +60,8 @@ func NextMark(ctx context.Context, db *store.DB, at Mark) (Mark, error) {
 	return next, err
 }
 
-// As eventlog reads a page, with the two ticks given. $1 to $5: id, epoch, tx, snapshot and seq_before of the first; $6 and $7:
-// snapshot and max_seq of the second; past place $8, at most $9.
+// As eventlog reads a page, with the two ticks given. $1 to $5: id, epoch, tx, snapshot and seq_before of the first; $6
+// and $7: snapshot and max_seq of the second; past place $8, at most $9.
 var placesBetween = pg.SQL(`
 WITH open AS MATERIALIZED (
          SELECT pg_snapshot_xip($4::pg_snapshot) AS x

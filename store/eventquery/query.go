@@ -89,8 +89,8 @@ var (
 	errLimit  = errors.New("the limit is reached")
 )
 
-// Each hands on the events of a query in the order of the log, page by page: each page is new. It ends with the error of
-// take, if that gives one.
+// Each hands on the events of a query in the order of the log, page by page: each page is new. It ends with the error
+// of take, if that gives one.
 func Each(ctx context.Context, db *store.DB, q Query, take func([]Event) error) (Result, error) {
 	r, err := begin(ctx, db, q, take)
 	if err != nil {

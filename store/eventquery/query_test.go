@@ -67,7 +67,7 @@ func TestFilters(t *testing.T) {
 		"aggregate":          {Filter: eventquery.Filter{Aggregate: "c"}, want: "c"},
 		"id":                 {Filter: eventquery.Filter{ID: uuid.NullUUID{UUID: first, Valid: true}}, want: "a"},
 		"correlation":        {Filter: eventquery.Filter{Correlation: first.String()}, want: "a b", bad: 1},
-		"item":               {Filter: eventquery.Filter{Item: "café"}, want: "a b c", bad: 1}, // d: \u0000 is no character for jsonb
+		"item":               {Filter: eventquery.Filter{Item: "café"}, want: "a b c", bad: 1}, // of d, with \u0000
 		"item and location":  {Filter: eventquery.Filter{Item: "tea", Location: "LON"}, want: "e", bad: 1},
 		"order by number":    {Filter: eventquery.Filter{Order: "PO-2026-000001", Tenant: "shop"}, want: "c"},
 		"sale":               {Filter: eventquery.Filter{Sale: "S1"}, want: "a", bad: 1},
@@ -127,7 +127,8 @@ func TestPagesAndLimits(t *testing.T) {
 	const events = 120_000 // several parts
 	p.Exec(fmt.Sprintf(fillSQL, events))
 	p.Exec(`DELETE FROM event_log WHERE seq BETWEEN 60000 AND 61000`)
-	p.Exec(`UPDATE event_log SET body = '{"pad":"' || repeat('x', 900000) || '"}' WHERE seq % 10000 = 0`) // pages that are full by bytes
+	// Pages that are full by bytes.
+	p.Exec(`UPDATE event_log SET body = '{"pad":"' || repeat('x', 900000) || '"}' WHERE seq % 10000 = 0`)
 	for _, reverse := range []bool{false, true} {
 		var last int64
 		count, pages := 0, 0

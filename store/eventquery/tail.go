@@ -42,14 +42,14 @@ func Tail(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	return r.seen, r.result, take(newest)
 }
 
-// Notice is what Follow tells beside events.
-type Notice string
+// Change is what Follow tells beside events.
+type Change string
 
-// The notices of Follow.
+// The changes that Follow tells of.
 const (
-	Away      Notice = "away"       // the database is not available; Follow tries again
-	Back      Notice = "back"       // it is again: Follow goes on where it was
-	NoTickers Notice = "no tickers" // events wait for a tick, and no process makes one
+	Away      Change = "away"       // the database is not available; Follow tries again
+	Back      Change = "back"       // it is again: Follow goes on where it was
+	NoTickers Change = "no tickers" // events wait for a tick, and no process makes one
 )
 
 // The pace of Follow: ticks are announced, and looked for where the announcement was lost.
@@ -61,9 +61,9 @@ const (
 )
 
 // Follow hands on the events of a query that each new tick has seen, from one tick on, until ctx ends or take fails.
-// While the database is away it tries again. The limit of the query does not count. tell gets each notice once, with
+// While the database is away it tries again. The limit of the query does not count. tell gets each change once, with
 // the error of one that has any.
-func Follow(ctx context.Context, db *store.DB, q Query, from Mark, take func([]Event) error, tell func(Notice, error)) error {
+func Follow(ctx context.Context, db *store.DB, q Query, from Mark, take func([]Event) error, tell func(Change, error)) error {
 	q.Limit = 0
 	r, err := begin(ctx, db, q, take)
 	if err != nil {
@@ -117,7 +117,7 @@ type follower struct {
 	away  bool
 	moved time.Time // when a tick last came
 	alone bool      // NoTickers was told
-	tell  func(Notice, error)
+	tell  func(Change, error)
 }
 
 // step reads up to the next tick, and reports whether there was one.

@@ -25,7 +25,7 @@ type tailing struct {
 	mu      sync.Mutex
 	seen    map[uuid.UUID]int
 	order   []uuid.UUID
-	notices []eventquery.Notice
+	changes []eventquery.Change
 }
 
 func (f *tailing) take(events []eventquery.Event) error {
@@ -38,10 +38,10 @@ func (f *tailing) take(events []eventquery.Event) error {
 	return nil
 }
 
-func (f *tailing) tell(n eventquery.Notice, _ error) {
+func (f *tailing) tell(n eventquery.Change, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.notices = append(f.notices, n)
+	f.changes = append(f.changes, n)
 }
 
 func (f *tailing) count() int {
@@ -53,7 +53,7 @@ func (f *tailing) count() int {
 func (f *tailing) told() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.notices)
+	return len(f.changes)
 }
 
 // follow follows from now on, until the test ends.
@@ -197,8 +197,8 @@ func TestATailSurvivesTheDatabase(t *testing.T) {
 			t.Errorf("%s was shown %d times", id, n)
 		}
 	}
-	if f.told() != 2 || f.notices[0] != eventquery.Away || f.notices[1] != eventquery.Back {
-		t.Errorf("it told %v", f.notices)
+	if f.told() != 2 || f.changes[0] != eventquery.Away || f.changes[1] != eventquery.Back {
+		t.Errorf("it told %v", f.changes)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestWhyTellsWhatDoesNotAddUp(t *testing.T) {
 	if x := explain(stockhistory.Question{Last: 1, Before: 3}); len(x.Movements) != 1 || x.Movements[0].Sequence != 2 || x.Before.OnHand.String() != "100" || x.OnHand.String() != "85.5" {
 		t.Errorf("of one before the third it tells %+v", x)
 	}
-	for _, c := range []struct{ breaks, mends, says string }{
+	for _, c := range []struct{ breaks, repairs, says string }{
 		{`UPDATE stock SET on_hand = 86`, `UPDATE stock SET on_hand = 86.5`, "stock shows 86 on hand after movement 3"},
 		{`UPDATE position SET on_hand = 86 WHERE item_id = 'cup' AND location_id = 'shop'`, `UPDATE position SET on_hand = 85.5 WHERE item_id = 'cup' AND location_id = 'shop'`, "the ledger has 86 on hand"},
 		{`UPDATE movement SET quantity = -5 WHERE sequence = 2 AND ` + of, `UPDATE movement SET quantity = -6 WHERE sequence = 2 AND ` + of, "movement 2 leaves another balance"},
@@ -122,8 +122,8 @@ func TestWhyTellsWhatDoesNotAddUp(t *testing.T) {
 		if c.says == "" && (x.Opening == nil || x.Opening.OnHand.String() != "94" || x.Opening.Movements != 2 || x.OnHand.String() != "85.5") {
 			t.Errorf("without the first two it tells %+v", x)
 		}
-		if c.mends != "" {
-			storetest.Exec(t, url, c.mends)
+		if c.repairs != "" {
+			storetest.Exec(t, url, c.repairs)
 		}
 	}
 }
