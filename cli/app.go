@@ -97,7 +97,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		c.HideHelpCommand = true
 		c.Flags = withCommonSettings(c.Flags)
 		c.Action = checked(c.Action)
-		if holds {
+		if holds && c.ArgsUsage == "" {
 			c.Action = alone(c.Action)
 		}
 	})

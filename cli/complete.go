@@ -72,6 +72,10 @@ func candidates(app *cli.App, words []string) (found []candidate, files bool) {
 		for _, c := range here.commands {
 			found = append(found, candidate{c.Name, c.Usage})
 		}
+		if here.arguments != "" {
+			named, _ := argumentValues(here, arguments, words)
+			found = append(found, named...)
+		}
 	default:
 		found, files = argumentValues(here, arguments, words)
 	}
@@ -143,6 +147,9 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 	case "config", "dir", "map", "rejects", "data", "sales", "export":
 		return nil, true
 	case terminal.FlagOutput:
+		if len(here.path) == 2 && here.path[0] == "events" && (here.path[1] == "query" || here.path[1] == "tail") {
+			return texts(terminal.LineFormats...), false
+		}
 		return texts("table", "json"), false
 	case settings.FlagLogLevel:
 		return texts("debug", "info", "warn", "error"), false
@@ -163,6 +170,8 @@ func flagValues(here place, name string, words []string) (found []candidate, fil
 		return texts(event.Types()...), false
 	case "type":
 		return texts(event.Types()...), false
+	case "order":
+		return orders.candidates(words), false
 	case "sort":
 		if here.path[0] == "forecast" {
 			return texts(planner.AccuracySorts...), false

@@ -41,9 +41,9 @@ func wantsJSON(args []string) bool {
 		switch name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "="); {
 		case !strings.HasPrefix(arg, "-") || name != "o" && name != terminal.FlagOutput:
 		case given:
-			return value == "json"
+			return value == "json" || value == "ndjson"
 		default:
-			return i+1 < len(args) && args[i+1] == "json"
+			return i+1 < len(args) && (args[i+1] == "json" || args[i+1] == "ndjson")
 		}
 	}
 	return false

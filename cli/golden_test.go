@@ -42,6 +42,8 @@ func goldens(h *environment) []goldenLine {
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
 		{command: "events trace", args: []string{"S2"}, mask: []string{"seq", "loggedAt"}},
 		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq", "loggedAt"}, noTable: true},
+		{command: "events query", args: []string{"--tenant", "t1", "--where", "payload.quantity == 2.5 || payload.quantity == -2.5"}, mask: []string{"seq", "loggedAt"}, noTable: true},
+		{command: "events tail", args: []string{"-n", "1", "--tenant", "t1", "--type", "integration.sale*"}, mask: []string{"seq", "loggedAt"}, noTable: true},
 		{command: "events late", before: func() {
 			storetest.Exec(h, h.database, `DELETE FROM delivery_delay`)
 			// Before the event was logged, so that the total is that of the stages, and of an age that no chore deletes.
@@ -53,6 +55,7 @@ func goldens(h *environment) []goldenLine {
 		{command: "events verify", before: func() { storetest.MustGet(seal.Seal(h.Context(), storetest.Open(h, h.database, 1)))(h) }, mask: []string{"events", "lastSeq", "sealedAt", "seals", "unsealed"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
+		{command: "stock", as: "stock_as_of", args: []string{"--as-of", "2026-02-09T12:30:00Z"}},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},
 		// Without rates, which differ from run to run.
 		{command: "worker list", args: []string{"--management-url", "http://127.0.0.1:1"}, only: "ledger"},

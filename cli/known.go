@@ -127,7 +127,7 @@ func namesOfFlag(here place, flag string) (names knownNames, known bool) {
 func namesOfArgument(here place, word string) (names knownNames, known bool) {
 	switch word {
 	case "ID|NUMBER":
-		if here.path[len(here.path)-1] == "show" {
+		if last := here.path[len(here.path)-1]; last == "show" || last == "why" {
 			return orders, true
 		}
 		return pendingOrders, true
@@ -141,6 +141,8 @@ func namesOfArgument(here place, word string) (names knownNames, known bool) {
 		return nodes, true
 	case "ITEM":
 		return items, true
+	case "LOCATION":
+		return locations, true
 	}
 	return knownNames{}, false
 }

@@ -25,6 +25,8 @@ func orderGoldens(h *environment) []goldenLine {
 		{command: "po list", args: of()},
 		{command: "po list", as: "po_list_pending", args: of("--status", "pending")},
 		{command: "po show", args: of("PO-2026-000001"), mask: []string{"sentAt"}},
+		{command: "why", args: of("PO-2026-000001"), mask: []string{"seq", "loggedAt", "sentAt"}},
+		{command: "why stock", args: of("cup", "LON", "--last", "2"), mask: []string{"loggedAt"}},
 		{command: "po show", as: "po_show_pending", args: of("PO-2026-000002")},
 		{command: "po approve", args: of("PO-2026-000002", "--operator", "ann"), noTable: true},
 		{command: "po reject", args: of("PO-2026-000003", "--operator", "ann", "--reason", "no room"), noTable: true},

@@ -1,4 +1,5 @@
-// Package events has the commands that work on the event log: import, publish, republish, audit, migrate and epoch.
+// Package events has the commands that work on the event log: import, publish, republish, audit, migrate, epoch and
+// events.
 package events
 
 import (

@@ -34,8 +34,8 @@ var Codes = []struct {
 }{
 	{OK, "ok"},
 	{Failure, "failure"},
-	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor, scale --wait and topology diff"},
-	{StillInFlight, "in flight: audit has found nothing wrong, and events are still in flight"},
+	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor, scale --wait, topology diff and why stock"},
+	{StillInFlight, "in flight: audit or why stock has found nothing wrong, and events are still in flight"},
 	{WrongUsage, "usage: wrong command, flag or argument, or a name that is not known"},
 	{ServerUnreachable, "a server is unreachable"},
 	{WrongConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},

@@ -87,7 +87,7 @@ func poDecide(cctx *cli.Context, done string, decide decision) error {
 
 func decideOne(cctx *cli.Context, db *store.DB, name string, by operatorlog.By, decide decision) decidedOrder {
 	r := decidedOrder{Name: name}
-	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
+	found, err := FindOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
 		r.err = err
 		return r

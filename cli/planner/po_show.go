@@ -29,7 +29,7 @@ func oneOrder(cctx *cli.Context) (string, error) {
 }
 
 func poShow(cctx *cli.Context, db *store.DB, name string) error {
-	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
+	found, err := FindOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func poShow(cctx *cli.Context, db *store.DB, name string) error {
 		}
 		fmt.Fprintln(w)
 		terminal.Row(w, "WHEN", "WHAT", "QUANTITY", "ON ORDER THEN", "")
-		history(w, &found, bookings)
+		History(w, &found, bookings)
 	})
 }
 
@@ -89,8 +89,8 @@ func head(w io.Writer, o *purchasing.PurchaseOrder) {
 	}
 }
 
-// history is what happened, by business time; what was booked comes in the order of its booking.
-func history(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.OrderBooking) {
+// History writes what happened, by business time; what was booked comes in the order of its booking.
+func History(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.OrderBooking) {
 	decided := o.DecidedAt == nil
 	decide := func() {
 		if decided {
@@ -123,18 +123,33 @@ func history(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.Ord
 	decide()
 }
 
-// findOrder finds one order by its id or its number.
-func findOrder(ctx context.Context, db *store.DB, name, tenant string) (purchasing.PurchaseOrder, error) {
+// FindOrder finds one order by its id or its number.
+func FindOrder(ctx context.Context, db *store.DB, name, tenant string) (purchasing.PurchaseOrder, error) {
 	found, err := purchasing.PurchaseOrders(ctx, db, purchasing.OrderFilter{Name: name, Tenant: tenant}, 2)
 	switch {
 	case err != nil:
 		return purchasing.PurchaseOrder{}, err
-	case len(found) == 0 && tenant != "":
-		return purchasing.PurchaseOrder{}, exit.Usage("tenant %s has no order %q; `composerp po list --tenant %s` shows its orders", tenant, name, tenant)
 	case len(found) == 0:
-		return purchasing.PurchaseOrder{}, exit.Usage("no order %q; `composerp po list` shows the orders", name)
+		return purchasing.PurchaseOrder{}, unknownOrder(ctx, db, name, tenant)
 	case len(found) > 1:
 		return purchasing.PurchaseOrder{}, exit.Usage("%q is an order of %s and of %s: say which by --tenant", name, found[0].Tenant, found[1].Tenant)
 	}
 	return found[0], nil
+}
+
+// unknownOrder names the newest order whose number is like the one that is not known.
+func unknownOrder(ctx context.Context, db *store.DB, name, tenant string) error {
+	newest, err := purchasing.PurchaseOrders(ctx, db, purchasing.OrderFilter{Tenant: tenant}, 1000)
+	if err != nil {
+		return err
+	}
+	numbers := make([]string, len(newest))
+	for i := range newest {
+		numbers[i] = newest[i].Number
+	}
+	hint := terminal.Suggest(name, numbers)
+	if tenant != "" {
+		return exit.Usage("tenant %s has no order %q; %s`composerp po list --tenant %[1]s` shows its orders", tenant, name, hint)
+	}
+	return exit.Usage("no order %q; %s`composerp po list` shows the orders", name, hint)
 }

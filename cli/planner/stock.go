@@ -41,6 +41,7 @@ func StockCommand() *cli.Command {
 			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(stockview.StockSorts, ", ") + "; empty values last"},
 			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
+			&cli.StringFlag{Name: flagAsOf, Usage: "what stood there at `TIME` of business time, by all that is known now: 2026-02-09T12:00:00Z, or 2h ago"},
 			&cli.BoolFlag{Name: flagLots, Usage: "list lots instead, the first to expire first"},
 		),
 		Action:      settings.OnSchema("stock", 1, stockQuery, stock),
@@ -51,6 +52,9 @@ func StockCommand() *cli.Command {
 const flagLots = "lots"
 
 func stock(cctx *cli.Context, db *store.DB, query stockview.StockQuery) error {
+	if cctx.IsSet(flagAsOf) {
+		return showAsOf(cctx, db, query)
+	}
 	if cctx.Bool(flagLots) {
 		return showLots(cctx, db, query)
 	}
@@ -79,6 +83,10 @@ func stockQuery(cctx *cli.Context) (stockview.StockQuery, error) {
 	}
 	if q.Limit < 0 {
 		return q, exit.Usage("--limit %d: want 1 or more, or 0 for all", q.Limit)
+	}
+	if cctx.IsSet(flagAsOf) {
+		_, err := asOfAsked(cctx)
+		return q, err
 	}
 	if cctx.Bool(flagLots) {
 		for _, name := range []string{"supplier", "low", "on-order", "negative", "cover-below", "sort", "desc", "limit"} {

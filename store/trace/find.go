@@ -68,7 +68,7 @@ func (s search) mentioning(ctx context.Context, names []string, take func(Event)
 		if id, err := uuid.Parse(name); err == nil {
 			ids = append(ids, id)
 		}
-		texts, err := quotations(name)
+		texts, err := Quotations(name)
 		if err != nil {
 			return fmt.Errorf("looking for %q: %w", name, err)
 		}
@@ -77,8 +77,8 @@ func (s search) mentioning(ctx context.Context, names []string, take func(Event)
 	return s.each(ctx, ids, quoted, take)
 }
 
-// quotations are how a body may write a text: with <, > and & as they are, and as Go writes them by itself.
-func quotations(text string) ([]string, error) {
+// Quotations are how a body may write a text: with <, > and & as they are, and as Go writes them by itself.
+func Quotations(text string) ([]string, error) {
 	escaped, err := json.Marshal(text)
 	if err != nil {
 		return nil, err

@@ -26,11 +26,24 @@ import (
 // with normal demand, decision rule for a specified probability P1 of no
 // stock-out per cycle, s = x̂L + kσL.
 func Levels(expected planning.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) planning.PlannedLevels {
-	point := demand(expected.Daily, 0, leadTimeDays) + Quantile(serviceLevel)*expected.ErrorStdDev*math.Sqrt(float64(leadTimeDays))
-	point = max(0, point)
-	return planning.PlannedLevels{
-		ReorderPoint: units(point),
-		OrderUpTo:    units(point + demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays)),
+	t := TermsOf(expected, leadTimeDays, coverDays, serviceLevel)
+	point := max(0, t.LeadTimeDemand+t.SafetyStock)
+	return planning.PlannedLevels{ReorderPoint: units(point), OrderUpTo: units(point + t.CoverDemand)}
+}
+
+// Terms are what the levels are the sum of, in units.
+type Terms struct {
+	LeadTimeDemand float64 // D(1..L)
+	SafetyStock    float64 // z·σ·√L
+	CoverDemand    float64 // D(L+1..L+C)
+}
+
+// TermsOf gives the terms of Levels.
+func TermsOf(expected planning.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) Terms {
+	return Terms{
+		LeadTimeDemand: demand(expected.Daily, 0, leadTimeDays),
+		SafetyStock:    Quantile(serviceLevel) * expected.ErrorStdDev * math.Sqrt(float64(leadTimeDays)),
+		CoverDemand:    demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays),
 	}
 }
 
