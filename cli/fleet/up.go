@@ -37,9 +37,10 @@ func UpCommand() *cli.Command {
 		Description: "Runs the ticker, the relay and every worker. With COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL set it\n" +
 			"uses those servers. Without, it starts a PostgreSQL and a RabbitMQ of its own from the installed programs,\n" +
 			"on loopback, with their data under .composerp/, and stops them when it ends. It migrates the database and\n" +
-			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.\n" +
-			"It prints the URLs that clients need; passwords only of its own servers. With --detach it goes on in the\n" +
-			"background; `composerp down` stops it.",
+			"applies the topology; a file of --secrets without DATABASE_URL_MIGRATOR leaves migrations to `composerp migrate up`.\n" +
+			"SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything. It prints the URLs that\n" +
+			"clients need; passwords only of its own servers. With --detach it goes on in the background; `composerp down`\n" +
+			"stops it.",
 		Flags: append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags("warn")...),
 		Action: func(cctx *cli.Context) error {
 			if cctx.Bool(flagDetach) {
