@@ -138,6 +138,7 @@ func doctor(cctx *cli.Context) error {
 	}
 	within(x.examineDatabase)
 	within(x.examineBroker)
+	x.examineSecrets(cctx)
 	x.examineDisk()
 	if err := cctx.Context.Err(); err != nil {
 		return err
