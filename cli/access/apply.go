@@ -67,15 +67,23 @@ func apply(cctx *cli.Context) error {
 	if at.Management == "" && at.Database == "" {
 		return exit.Misconfigured("no server is named: give --%s and --%s, each an administrator's", settings.FlagManagement, settings.FlagDatabase)
 	}
-	made, err := atBroker(cctx, at, urls)
+	users, makeUsers, err := atBroker(cctx, at, urls)
 	if err != nil {
 		return err
 	}
-	ofDatabase, err := atDatabase(cctx, at, urls)
+	ofDatabase, makeRoles, err := atDatabase(cctx, at, urls)
 	if err != nil {
 		return err
 	}
-	made = append(made, ofDatabase...)
+	if !cctx.Bool("dry-run") { // both servers have been asked by now: what is wrong with a URL changes nothing
+		if err := makeUsers(); err != nil {
+			return err
+		}
+		if err := makeRoles(); err != nil {
+			return err
+		}
+	}
+	made := append(users, ofDatabase...)
 	if err := terminal.ShowRows(cctx, made, []any{"SERVER", "USER", "KEY", "WAS"}, func(u *madeUser) []any { return []any{u.Server, u.User, u.Key, u.State} }); err != nil {
 		return err
 	}
@@ -87,24 +95,29 @@ func apply(cctx *cli.Context) error {
 	return nil
 }
 
-// atBroker makes the users of RabbitMQ.
-func atBroker(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (made []madeUser, err error) {
+func nothing() error { return nil }
+
+// atBroker asks RabbitMQ for its users, and gives what makes ours.
+func atBroker(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (made []madeUser, makeAll func() error, err error) {
 	subs := workers.Subscriptions()
 	logins := urls.Logins(subs)
 	if at.Management == "" || len(logins) == 0 {
-		return nil, nil
+		return nil, nothing, nil
 	}
 	api, err := settings.ManagementClient(at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	there, err := api.Users(cctx.Context)
 	if errors.Is(err, rabbitmq.ErrAccessRefused) {
-		return nil, exit.Misconfigured("--%s: RabbitMQ lets an administrator alone see and make users; on a node: rabbitmqctl set_user_tags USER administrator (%s)",
+		return nil, nil, exit.Misconfigured("--%s: RabbitMQ lets an administrator alone see and make users; on a node: rabbitmqctl set_user_tags USER administrator (%s)",
 			settings.FlagManagement, exit.OneLine(err))
 	}
+	if err == nil {
+		_, err = urls.Vhost(subs)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, g := range roles.Of(subs) {
 		key := secrets.AMQP(g.Role)
@@ -115,15 +128,11 @@ func atBroker(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (made
 			made = append(made, madeUser{"RabbitMQ", login.User, key, state(there, login.User)})
 		}
 	}
-	if cctx.Bool("dry-run") {
-		_, err = urls.Vhost(subs)
-		return made, err
-	}
-	return made, urls.MakeUsers(cctx.Context, api, subs)
+	return made, func() error { return urls.MakeUsers(cctx.Context, api, subs) }, nil
 }
 
-// atDatabase makes the roles of PostgreSQL.
-func atDatabase(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (made []madeUser, err error) {
+// atDatabase asks PostgreSQL for the roles, and gives what makes them.
+func atDatabase(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (made []madeUser, makeAll func() error, err error) {
 	passwords := urls.Passwords()
 	for _, r := range grants.Roles {
 		if url := urls[secrets.Database(r)]; url != "" && passwords[r] == "" {
@@ -131,33 +140,41 @@ func atDatabase(cctx *cli.Context, at settings.Endpoints, urls secrets.URLs) (ma
 		}
 	}
 	if at.Database == "" || len(passwords) == 0 {
-		return nil, nil
+		return nil, nothing, nil
 	}
-	db, err := settings.OpenDatabase(cctx.Context, at, "secrets", 1)
+	var there []string
+	var may bool
+	err = onDatabase(cctx, at, func(db *store.DB) (err error) {
+		there, may, err = grants.There(cctx.Context, db)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	there, may, err := grants.There(cctx.Context, db)
-	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !may {
-		return nil, exit.Misconfigured("--%s: its role may make no roles: give a superuser's URL, or have one run what `composerp db roles` prints", settings.FlagDatabase)
+		return nil, nil, exit.Misconfigured("--%s: its role may make no roles: give a superuser's URL, or have one run what `composerp db roles` prints", settings.FlagDatabase)
 	}
 	for _, r := range grants.Roles {
 		if passwords[r] != "" {
 			made = append(made, madeUser{"PostgreSQL", r.User(), secrets.Database(r), state(there, r.User())})
 		}
 	}
-	if cctx.Bool("dry-run") {
-		return made, nil
+	return made, func() error {
+		err := onDatabase(cctx, at, func(db *store.DB) error { return grants.Make(cctx.Context, db, passwords) })
+		if errors.Is(err, store.ErrAccess) {
+			err = fmt.Errorf("%w; give a superuser's URL, or have one run what `composerp db roles` prints", err)
+		}
+		return err
+	}, nil
+}
+
+func onDatabase(cctx *cli.Context, at settings.Endpoints, do func(*store.DB) error) error {
+	db, err := settings.OpenDatabase(cctx.Context, at, "secrets", 1)
+	if err != nil {
+		return err
 	}
-	err = grants.Make(cctx.Context, db, passwords)
-	if errors.Is(err, store.ErrAccess) {
-		err = fmt.Errorf("%w; give a superuser's URL, or have one run what `composerp db roles` prints", err)
-	}
-	return made, err
+	defer db.Close()
+	return do(db)
 }
 
 func state(there []string, name string) string {
