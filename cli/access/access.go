@@ -81,7 +81,7 @@ func write(path, text string) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// replace writes a file with URLs, and the lines of the keys that were added at its end, in place of the one that is there.
+// replace writes a file with the URLs of the keys that were added at its end, in place of the one that is there.
 func replace(path string, urls secrets.URLs, added []string) error {
 	info, err := os.Stat(path)
 	if err != nil {

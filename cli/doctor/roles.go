@@ -17,9 +17,9 @@ import (
 
 // # As whom the doctor asks
 //
-// The doctor asks the broker as the role topology, whose permissions it examines, and the database as the operator. Where
-// a file of secrets has a part of the fleet's URLs, as that of a host with some workers, it asks as a role that is there.
-// What that role may not see is StateUnseen, with who may: it is no fault of the fleet.
+// The doctor asks the broker as the role topology, whose permissions it examines, and the database as the operator.
+// Where a file of secrets has a part of the fleet's URLs, as that of a host with some workers, it asks as a role that
+// is there. What that role may not see is StateUnseen, with who may: it is no fault of the fleet.
 
 // unseen notes what the doctor's user may not see: who may, and what to run for it.
 func (x *Examination) unseen(check, needs, run string) {
@@ -34,8 +34,8 @@ const (
 // hasPart tells whether a file of secrets names servers, if not for all roles.
 func (x *Examination) hasPart() bool { return len(x.Secrets) > 0 }
 
-// atBroker are the endpoints of the role as which the doctor asks the broker, and the name of its user where that is not
-// to declare.
+// atBroker are the endpoints of the role as which the doctor asks the broker, and the name of its user where that is
+// not to declare.
 func (x *Examination) atBroker() (e settings.Endpoints, limited string) {
 	subs := workers.Subscriptions()
 	e = x.Endpoints.As(roles.Topology)

@@ -56,8 +56,8 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 	return at, own, nil
 }
 
-// prepare migrates the database and applies the topology. With a file of secrets that has no URL of the migrator another
-// process migrates, and prepare checks that it has.
+// prepare migrates the database and applies the topology. With a file of secrets that has no URL of the migrator
+// another process migrates, and prepare checks that it has.
 func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error {
 	role := grants.Migrator
 	if len(at.Secrets) > 0 && at.AsRole(grants.Migrator).Database == "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Make makes the roles, or gives them new passwords, by Script. The database is opened as an administrator: a superuser,
-// or a role that may create roles and grant pg_read_all_stats.
+// Make makes the roles, or gives them new passwords, by Script. The database is opened as an administrator: a
+// superuser, or a role that may create roles and grant pg_read_all_stats.
 func Make(ctx context.Context, db *store.DB, passwords map[Role]string) error {
 	script, err := Script(passwords)
 	if err != nil {

@@ -146,8 +146,8 @@ func TestImagesAreTheDockerfiles(t *testing.T) {
 	})
 }
 
-// The servers' URLs hold passwords: they come from a Secret, as a file that other users cannot read, and no manifest has
-// one. The owner of the schema is in the Secret of the job alone.
+// The servers' URLs hold passwords: they come from a Secret, as a file that other users cannot read, and no manifest
+// has one. The owner of the schema is in the Secret of the job alone.
 func TestServersComeFromASecret(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		for name, pod := range m.pods() {
