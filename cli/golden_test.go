@@ -36,6 +36,7 @@ type goldenLine struct {
 func goldens(h *environment) []goldenLine {
 	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
 	mapping := h.file("sales.yaml", goldenMapping)
+	secrets := h.file("ledger.secrets", "AMQP_URL_WORKER_LEDGER=amqp://ours:x@mq/composerp\nMANAGEMENT_URL_MONITORING=http://composerp-monitoring:x@mq:15672\n")
 	return slices.Concat([]goldenLine{
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
@@ -67,6 +68,7 @@ func goldens(h *environment) []goldenLine {
 		{command: "topology diff", as: "topology_diff_extra", code: 2},
 		{command: "topology unbind", as: "topology_unbind_done", noTable: true},
 		{command: "chaos", as: "chaos_list", args: []string{"--list"}},
+		{command: "secrets apply", args: []string{"--dry-run", "--secrets", secrets}, mask: []string{"state"}, noTable: true},
 		{command: "migrate status", only: "0001_log"},
 		{command: "migrate up"},
 		{command: "epoch show", mask: []string{"systemIdentifier"}, noTable: true},

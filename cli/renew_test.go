@@ -77,6 +77,7 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 	localtest.Eventually(t, time.Minute, "the log names the file", func() bool {
 		return strings.Contains(f.log.String(), "secrets are not renewed") && strings.Contains(f.log.String(), file)
 	})
+	h.wantDoctor("uses other secrets than " + file + " has: reading " + file)
 
 	made := 0
 	urls := secrets.Make(secrets.Servers{Database: s.DatabaseURL, AMQP: s.AMQPURL, Management: s.ManagementURL}, workers.Subscriptions(), func(string) string {
@@ -91,6 +92,10 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 	h.ok("publish", "SALE_COMPLETED", "--id", "11111111-1111-4111-8111-111111111103", "--data",
 		`{"saleId":"S","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`)
 	localtest.Eventually(t, time.Minute, "the fleet is refused", func() bool { return strings.Contains(f.log.String(), "refuses access") })
+	h.env[len(h.env)-1] = "COMPOSERP_SECRETS=" + filepath.Join(h.dir, "kept")
+	h.wantDoctor("AMQP_URL_WORKER_LEDGER of "+filepath.Join(h.dir, "kept")+" is refused", "DATABASE_URL_RELAY of ", "MANAGEMENT_URL_MONITORING of ")
+	h.env[len(h.env)-1] = "COMPOSERP_SECRETS=" + second
+	h.wantDoctor("this command "+second+": they differ in AMQP_URL_", "uses other secrets than "+file)
 	write([]byte(urls.Text(workers.Subscriptions())))
 	h.sellAs("11111111-1111-4111-8111-111111111104")
 	super := storetest.MustGet(s.Superuser())(t)
@@ -113,6 +118,22 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 		}
 	}
 	f.stop(t)
+}
+
+// wantDoctor expects the doctor to find something, and to say so in these words, without a password.
+func (h *environment) wantDoctor(words ...string) {
+	h.Helper()
+	r := h.run("doctor")
+	for _, want := range words {
+		if r.code != 2 || !strings.Contains(r.out, want) {
+			h.Errorf("the doctor exits with %d and does not say %q:\n%s%s", r.code, want, r.out, r.errors)
+		}
+	}
+	for _, password := range secretsIn(h.T, filepath.Join(h.dir, "kept")) {
+		if strings.Contains(r.out+r.errors, password) {
+			h.Error("the doctor says a password")
+		}
+	}
 }
 
 // secretsIn are the passwords of a file of secrets.

@@ -134,6 +134,7 @@ func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	}
 	h.ok("doctor")
 	h.ok("topology", "apply")
+	h.examineAs(file)
 	h.operate(file)
 
 	// A process has what its own file has, and no more.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -18,6 +19,8 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
+const flagAdd = "add"
+
 // SecretsCommand is the command `secrets`.
 func SecretsCommand() *cli.Command {
 	return &cli.Command{
@@ -27,14 +30,15 @@ func SecretsCommand() *cli.Command {
 			Name: "create", Usage: "write a file with a URL of each server for each part of the fleet", ArgsUsage: "FILE",
 			Description: "FILE gets new passwords and the mode 0600; it must not exist. The URLs are those of --database-url, --amqp-url and\n" +
 				"--management-url with other users; the database's own user stays that of migrations. No server is asked. Then:\n\n" +
-				"  composerp topology export --with-users --secrets FILE > definitions.json\n" +
-				"  rabbitmqctl import_definitions definitions.json\n" +
-				"  composerp db roles --secrets FILE | psql ...          as an administrator of PostgreSQL\n" +
-				"  COMPOSERP_SECRETS=FILE composerp migrate up           gives the roles their privileges\n" +
-				"  COMPOSERP_SECRETS=FILE composerp up",
-			Flags:  settings.BrokerFlags(settings.FlagOf(settings.FlagDatabase)),
+				"  composerp secrets apply --secrets FILE ...       makes the users, by administrators' URLs\n" +
+				"  COMPOSERP_SECRETS=FILE composerp migrate up      gives the roles of PostgreSQL their privileges\n" +
+				"  COMPOSERP_SECRETS=FILE composerp up\n\n" +
+				"With --add an existing FILE keeps what it has and gets the lines that it lacks, such as a new worker's; their URLs lead to\n" +
+				"where the others lead. A file that is missing is made.",
+			Flags: settings.BrokerFlags(settings.FlagOf(settings.FlagDatabase),
+				&cli.BoolFlag{Name: flagAdd, Usage: "add to an existing file what it lacks"}),
 			Action: create,
-		}},
+		}, applyCommand()},
 	}
 }
 
@@ -46,13 +50,18 @@ func create(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	path, named := cctx.Args().First(), secrets.Servers{Database: at.Database, AMQP: at.AMQP, Management: at.Management}
+	if cctx.Bool(flagAdd) {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return add(cctx, named, path)
+		}
+	}
 	if at.Database == "" && at.AMQP == "" {
 		return exit.Misconfigured("no server is named: give --%s, --%s and --%s, for the parts of the fleet to be other users there",
 			settings.FlagDatabase, settings.FlagAMQP, settings.FlagManagement)
 	}
 	subs := workers.Subscriptions()
-	urls := secrets.Make(secrets.Servers{Database: at.Database, AMQP: at.AMQP, Management: at.Management}, subs, secrets.Random)
-	path := cctx.Args().First()
+	urls := secrets.Make(named, subs, secrets.Random)
 	if err := write(path, urls.Text(subs)); err != nil {
 		return exit.Misconfigured("writing %s: %v", path, exit.Reason(err))
 	}
@@ -63,13 +72,41 @@ func create(cctx *cli.Context) error {
 func write(path, text string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return errors.New("it exists; name another, or delete it: its passwords are lost then")
+		return errors.New("it exists; --add adds what it lacks; or name another, or delete it: its passwords are lost then")
 	}
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString(text)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// replace writes a file with the URLs of the keys that were added at its end, in place of the one that is there.
+func replace(path string, urls secrets.URLs, added []string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	for _, key := range added {
+		text = append(text, key+"="+urls[key]+"\n"...)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".secrets-*") // with the mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Chmod(info.Mode().Perm()), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
 }
 
 // DatabaseCommand is the command `db`.

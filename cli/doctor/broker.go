@@ -11,16 +11,23 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/exchange/topology/roles"
+	"github.com/composerp/composerp/workers/runtime/observer"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 func (x *Examination) examineBroker(ctx context.Context) {
-	broker, err := settings.BrokerConfig(x.Endpoints.As(roles.Topology), x.log) // whose permissions are examined
+	at, limited := x.atBroker()
+	if at.AMQP == "" && x.hasPart() {
+		x.examineNodesAlone(ctx)
+		return
+	}
+	broker, err := settings.BrokerConfig(at, x.log)
 	if err != nil {
 		x.failed("broker", err)
 		return
@@ -34,15 +41,46 @@ func (x *Examination) examineBroker(ctx context.Context) {
 		defer session.Close()
 		x.asked = true
 	}
+	x.limited = limited
 	alarmed := x.examineFleet(ctx, broker, x.management(ctx))
-	if session != nil && !alarmed {
+	switch {
+	case session == nil || alarmed:
+	case limited != "":
+		x.unseen("message size", "the role topology, and "+limited+" is another", fullDoctor)
+	default:
 		x.examineMessageSize(ctx, session)
 	}
+}
+
+// examineNodesAlone is what can be seen without a URL of the broker: by the management API alone.
+func (x *Examination) examineNodesAlone(ctx context.Context) {
+	x.unseen("broker", "a URL of the broker for topology, queues, dead letters and its message size", fullDoctor)
+	api := x.management(ctx)
+	if api == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	nodes, err := api.Nodes(ctx)
+	if err != nil {
+		x.unasked("management", err)
+		return
+	}
+	for _, p := range fleet.PlanOf().Immediate(observer.Snapshot{Nodes: nodes}) {
+		if p.Kind == watchdog.Node || p.Kind == watchdog.Alarm {
+			x.Judged(p)
+		}
+	}
+	x.ExamineNodes(nodes)
 }
 
 // management gives a client of the management API that answers; nil when there is none.
 func (x *Examination) management(ctx context.Context) *management.Client {
 	api, err := settings.ManagementClient(x.Endpoints)
+	if err == nil && api == nil && x.hasPart() {
+		x.unseen("management", "a URL of the management API for nodes, alarms, versions, bindings, policies and stuck messages", asMonitoring)
+		return nil
+	}
 	if err == nil && api == nil {
 		err = errors.New("no management API is known; set COMPOSERP_MANAGEMENT_URL, and enable the plugin: rabbitmq-plugins enable rabbitmq_management")
 	}
@@ -51,6 +89,10 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 		ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 		defer cancel()
 		overview, err = api.Overview(ctx)
+	}
+	if forbidden(err) {
+		x.unseen("management", "a user with the tag monitoring for nodes, alarms, versions, bindings, policies and stuck messages", asMonitoring)
+		return nil
 	}
 	if err != nil {
 		x.unasked("management", err)

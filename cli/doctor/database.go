@@ -21,14 +21,19 @@ import (
 )
 
 func (x *Examination) examineDatabase(ctx context.Context) {
-	db, err := settings.OpenDatabase(ctx, x.Endpoints, "doctor", 2)
+	at := x.atDatabase()
+	if at.Database == "" && x.hasPart() {
+		x.unseen("database", "a URL of the database", "composerp doctor with DATABASE_URL_OPERATOR in the file of --secrets")
+		return
+	}
+	db, err := settings.OpenDatabase(ctx, at, "doctor", 2)
 	if err != nil {
 		x.failed("database", err)
 		x.asked = x.asked || errors.Is(err, store.ErrAccess) || errors.Is(err, store.ErrConfiguration)
 		return
 	}
 	x.asked = true
-	x.examineServer(ctx, db)
+	x.examineServer(ctx, db, at.Database)
 	if !x.examineSchema(ctx, db) {
 		db.Close()
 		return
@@ -49,7 +54,7 @@ const (
 	clockProblem = time.Minute
 )
 
-func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
+func (x *Examination) examineServer(ctx context.Context, db *store.DB, host string) {
 	asked := time.Now()
 	s, err := store.InspectServer(ctx, db)
 	took := time.Since(asked)
@@ -57,7 +62,7 @@ func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
 		x.failed("database", err)
 		return
 	}
-	x.ok("database", "PostgreSQL %s at %s", s.Version, hostOf(x.Database))
+	x.ok("database", "PostgreSQL %s at %s", s.Version, hostOf(host))
 	if s.Standby {
 		x.problem("database", "name the primary in the database's URL", "the server is a standby and accepts no writes")
 	}

@@ -26,6 +26,7 @@ func Command() *cli.Command {
 		Usage: "check servers, topology, schema, log and queues; suggest fixes",
 		Description: "Checks versions, plugins, alarms, disks, schema and topology of both servers, and the progress of the log and the\n" +
 			"queues. It changes nothing; to test the broker's message size it publishes one message that no queue is bound for.\n" +
+			"What its users at the servers may not see it says as `unseen`, with who may; that is no fault.\n" +
 			"Exits 0 when all is well, 2 when there is something to do, 69 when no server answers.",
 		Flags:  append([]cli.Flag{&cli.BoolFlag{Name: "show-config", Usage: "only list every setting with its value and its source"}, terminal.OutputFlag()}, settings.Flags()...),
 		Action: doctor,
@@ -46,6 +47,7 @@ type State string
 // The states of a check, from good to bad.
 const (
 	StateOK      State = "ok"      // nothing to do
+	StateUnseen  State = "unseen"  // the doctor's user may not see it: no fault
 	StateWarning State = "warning" // it works, and needs attention
 	StateProblem State = "problem" // something does not work, or soon will not
 )
@@ -56,6 +58,7 @@ type Examination struct {
 	dir      string
 	log      *slog.Logger
 	asked    bool      // at least one server answered
+	limited  string    // the broker's user, where it is one of the fleet's that is not to declare
 	db       *store.DB // nil when it is unreachable
 	resting  []scaling.Resting
 	Findings []Finding
@@ -135,6 +138,7 @@ func doctor(cctx *cli.Context) error {
 	}
 	within(x.examineDatabase)
 	within(x.examineBroker)
+	x.examineSecrets(cctx)
 	x.examineDisk()
 	if err := cctx.Context.Err(); err != nil {
 		return err
@@ -159,7 +163,7 @@ func showExamination(cctx *cli.Context, x *Examination) error {
 	return terminal.Show(cctx, shown, func(w io.Writer) {
 		// Problems come last, where a terminal shows them.
 		sorted := slices.Clone(x.Findings)
-		rank := map[State]int{StateOK: 0, StateWarning: 1, StateProblem: 2}
+		rank := map[State]int{StateOK: 0, StateUnseen: 1, StateWarning: 2, StateProblem: 3}
 		slices.SortStableFunc(sorted, func(a, b Finding) int { return rank[a.State] - rank[b.State] })
 		for _, f := range sorted {
 			terminal.Row(w, f.State, f.Check, f.What)

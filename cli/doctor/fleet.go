@@ -3,7 +3,6 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -40,18 +39,26 @@ const betweenLooks = 6 * time.Second
 // examineFleet runs the watchdog's checks, and reports whether an alarm blocks publishers.
 func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
 	plan := x.plan(ctx)
-	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: true}
+	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: x.limited == "" || management == nil}
 	defer o.Close()
 	now := o.Observe(ctx)
 	if slices.ContainsFunc(now.Nodes, isUncounted) && clock.Sleep(ctx, betweenLooks) { // the broker has just started
 		now = o.Observe(ctx)
 	}
 	if management != nil && now.Unseen != nil {
-		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
+		if forbidden(now.Unseen) {
+			x.unseen("alarms", "a user with the tag monitoring", asMonitoring)
+		} else {
+			x.unasked("management", now.Unseen)
+		}
 	}
 	for _, p := range append(plan.Immediate(now), plan.Persistent(now, now)...) {
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
 			continue // reported already
+		}
+		if p.Kind == watchdog.Access && x.limited != "" { // what it is for it may do: package roles says what that is
+			x.unseen("access", "the role topology, and "+x.limited+" is another", fullDoctor)
+			continue
 		}
 		if p.Kind == watchdog.Unrouted {
 			x.examineUnrouted(ctx, broker, p)

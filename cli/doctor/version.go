@@ -16,7 +16,7 @@ func (x *Examination) examineVersion(ctx context.Context, api *management.Client
 	}
 	flags, err := api.FeatureFlags(ctx)
 	if errors.Is(err, rabbitmq.ErrAccessRefused) {
-		x.ok("feature flags", "not checked: RabbitMQ tells an administrator alone; on a node, rabbitmqctl list_feature_flags")
+		x.unseen("feature flags", "an administrator of the broker", "rabbitmqctl list_feature_flags on a node")
 		return
 	}
 	if err != nil {

@@ -131,12 +131,14 @@ func meaning(d *delays.Delivery) string {
 		return "it waited behind an event of its aggregate that failed"
 	case delay.DeadLetter.String():
 		return "it was among the dead letters" + lastTry(d)
+	case delay.Republish.String():
+		return "no queue had it until it was published again (watchdog, republish or dlq redrive): the log of the watchdog says what was missing"
 	case delays.Tried:
 		return "its attempts until the last one that failed" + lastTry(d)
 	case delays.Published:
 		return "it is in its queue, in a retry queue for an open circuit, or in hand: composerp worker describe " + d.Consumer
 	}
-	return "its message says nothing of it: it was published again, or by a version before this one"
+	return "its message says nothing of it: a version before this one published it"
 }
 
 // lastTry is the last attempt that failed, behind what it explains.

@@ -56,13 +56,35 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 	return at, own, nil
 }
 
-// prepare migrates the database and applies the topology.
+// prepare migrates the database and applies the topology. With a file of secrets that has no URL of the migrator
+// another process migrates, and prepare checks that it has.
 func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error {
-	db, err := settings.OpenDatabase(ctx, at.AsRole(grants.Migrator), "migrate", 2)
+	role := grants.Migrator
+	if len(at.Secrets) > 0 && at.AsRole(grants.Migrator).Database == "" {
+		role = grants.Relay
+	}
+	db, err := settings.OpenDatabase(ctx, at.AsRole(role), "migrate", 2)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if role == grants.Migrator {
+		err = migrate(ctx, db)
+	} else {
+		err = store.CheckSchema(ctx, db)
+	}
+	if err != nil {
+		return err
+	}
+	broker, err := settings.BrokerConfig(at.As(roles.Topology), log)
+	if err != nil {
+		return err
+	}
+	broker.Name = "topology"
+	return applyTopology(ctx, at, db, broker)
+}
+
+func migrate(ctx context.Context, db *store.DB) error {
 	if _, err := store.Migrate(ctx, db); err != nil {
 		return err
 	}
@@ -72,13 +94,6 @@ func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error
 	if err := eventlog.EnsurePartitions(ctx, db); err != nil {
 		return err
 	}
-	if _, err := grants.Apply(ctx, db); err != nil {
-		return err
-	}
-	broker, err := settings.BrokerConfig(at.As(roles.Topology), log)
-	if err != nil {
-		return err
-	}
-	broker.Name = "topology"
-	return applyTopology(ctx, at, db, broker)
+	_, err := grants.Apply(ctx, db)
+	return err
 }

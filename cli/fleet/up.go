@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -37,9 +38,10 @@ func UpCommand() *cli.Command {
 		Description: "Runs the ticker, the relay and every worker. With COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL set it\n" +
 			"uses those servers. Without, it starts a PostgreSQL and a RabbitMQ of its own from the installed programs,\n" +
 			"on loopback, with their data under .composerp/, and stops them when it ends. It migrates the database and\n" +
-			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.\n" +
-			"It prints the URLs that clients need; passwords only of its own servers. With --detach it goes on in the\n" +
-			"background; `composerp down` stops it.",
+			"applies the topology; a file of --secrets without DATABASE_URL_MIGRATOR leaves migrations to `composerp migrate up`.\n" +
+			"SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything. It prints the URLs that\n" +
+			"clients need; passwords only of its own servers. With --detach it goes on in the background; `composerp down`\n" +
+			"stops it.",
 		Flags: append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags("warn")...),
 		Action: func(cctx *cli.Context) error {
 			if cctx.Bool(flagDetach) {
@@ -117,9 +119,22 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 		PID: os.Getpid(), Endpoints: f.at,
 		PageURL: "http://" + f.metrics.Addr().String() + "/", MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
 	}
+	var err error
+	if state.SecretsFile, err = secretsFile(cctx); err != nil {
+		return err
+	}
 	if err := state.Save(dir); err != nil {
 		return err
 	}
+	var saving sync.Mutex
+	f.at.OnRenewed(func(now settings.Endpoints) { // doctor compares it with the file
+		saving.Lock()
+		defer saving.Unlock()
+		state.Endpoints = now
+		if err := state.Save(dir); err != nil {
+			f.log.Warn("where the fleet is was not written after its secrets were renewed", "error", err)
+		}
+	})
 	defer os.Remove(filepath.Join(dir, settings.StateFile))
 	ready := make(chan struct{})
 	f.ready = func() { close(ready) }
@@ -142,12 +157,15 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 		case <-ctx.Done():
 			return nil
 		}
-		var err error
-		if state.Dashboards, err = observe(ctx, g, cctx, f, own); err != nil {
+		dashboards, err := observe(ctx, g, cctx, f, own)
+		if err != nil {
 			return err
 		}
-		state.Ready = true
-		if err := state.Save(dir); err != nil {
+		saving.Lock()
+		state.Dashboards, state.Ready = dashboards, true
+		err = state.Save(dir)
+		saving.Unlock()
+		if err != nil {
 			return err
 		}
 		announce(cctx.App.Writer, cctx.App.Version, state, own != nil, "Ctrl-C here, or "+downCommand(dir))
@@ -160,6 +178,15 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 		return err
 	}
 	return nil
+}
+
+// secretsFile is the path of the file of secrets, "" without one.
+func secretsFile(cctx *cli.Context) (string, error) {
+	file, err := settings.Configured(cctx).Value(settings.Named(settings.FlagSecrets))
+	if err != nil || file.Text == "" {
+		return "", err
+	}
+	return filepath.Abs(file.Text)
 }
 
 func alreadyUp(dir string) error {

@@ -48,7 +48,8 @@ type renewed[T any] struct {
 	log   *slog.Logger
 
 	mu     sync.Mutex
-	last   T // good
+	tell   func(T) // of another value; may be nil
+	last   T       // good
 	stamps []stamp
 	warned clock.Seldom
 }
@@ -94,6 +95,9 @@ func (r *renewed[T]) now() T {
 	}
 	r.last, r.stamps, r.warned = value, stamps, clock.Seldom{}
 	r.log.Info("secrets are renewed; new connections use them", "files", strings.Join(r.files, ", "))
+	if r.tell != nil {
+		r.tell(value)
+	}
 	return value
 }
 
@@ -131,6 +135,16 @@ func (e Endpoints) renew(cctx *cli.Context) *renewed[Endpoints] {
 		}
 		return now, err
 	})
+}
+
+// OnRenewed has tell called with the endpoints of a person's commands each time that secrets are renewed, one call at a
+// time.
+func (e Endpoints) OnRenewed(tell func(Endpoints)) {
+	if e.renewal != nil {
+		e.renewal.mu.Lock()
+		defer e.renewal.mu.Unlock()
+		e.renewal.tell = func(now Endpoints) { tell(now.AsOperator()) }
+	}
 }
 
 // sameServers refuses endpoints that lead elsewhere, or nowhere. Its errors have no secrets.

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/secrets"
 )
 
 // State is what a running `up` writes to its directory, for the
@@ -22,8 +24,32 @@ type State struct {
 	MetricsURL string    `json:"metricsUrl,omitempty"`
 	Dashboards string    `json:"dashboardsUrl,omitempty"` // the console page of its Prometheus
 	StartedAt  time.Time `json:"startedAt"`
+	// SecretsFile is where Secrets were read, "" for private servers'.
+	SecretsFile string `json:"secretsFile,omitempty"`
 	// Ready is true once every worker consumes.
 	Ready bool `json:"ready,omitempty"`
+}
+
+// Pending are the keys whose URLs the file of secrets has anew and no connection was opened by yet. The error is that
+// for which the process refuses the file, and keeps what it read before.
+func (s State) Pending() (keys []string, err error) {
+	if s.SecretsFile == "" {
+		return nil, nil
+	}
+	urls, err := secrets.Read(s.SecretsFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := (Endpoints{Secrets: s.Secrets}).sameServers(Endpoints{Secrets: urls}); err != nil {
+		return nil, err
+	}
+	for key, url := range urls {
+		if used := s.Secrets[key]; used != "" && used != url {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
 }
 
 // The files of a running fleet, in --dir.

@@ -53,7 +53,12 @@ func (s *Servers) instance(which Server) *instance {
 // Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps
 // out. The caller closes it.
 func (s *Servers) Superuser() (*sql.DB, error) {
-	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
+	return sql.Open("postgres", s.SuperuserURL()+"&default_transaction_read_only=off")
+}
+
+// SuperuserURL is the database's URL of PostgreSQL's superuser.
+func (s *Servers) SuperuserURL() string {
+	return databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)
 }
 
 // restartWindow is the time that Config.Restarts counts in.

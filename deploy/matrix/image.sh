@@ -39,7 +39,7 @@ alpine() {
 EOS
 	cat >"$root/usr/sbin/install" <<'EOS'
 #!/bin/sh
-[ "$1 $2 $4" = "-d -o -g" ] && mkdir -p "$6" && chown "$3:$5" "$6"
+[ "$1 $2 $4" = "-d -o -g" ] && owner=$3:$5 && shift 5 && mkdir -p "$@" && chown "$owner" "$@"
 EOS
 	chmod 755 "$root/usr/sbin/adduser" "$root/usr/sbin/install"
 	cp -rL /etc/ssl/certs "$root/etc/ssl/certs"
@@ -90,20 +90,23 @@ while read -r instruction rest <&3; do
 	esac
 done 3<"$work/steps"
 
-# As compose.yaml: read-only, /tmp and the volume aside.
+# As compose.yaml: read-only, /tmp and the volumes aside; setup as the administrator, and the fleet with what it wrote.
 mount --rbind "$root" "$root"
-mount --bind "$root/var/lib/composerp" "$root/var/lib/composerp"
+for volume in var/lib/composerp etc/composerp/setup etc/composerp/fleet; do mount --bind "$root/$volume" "$root/$volume"; done
 mount -t tmpfs tmpfs "$root/tmp"
 mount -o remount,bind,ro "$root"
-enter() {
-	exec env -i $environment COMPOSERP_DATABASE_URL="$COMPOSERP_TEST_DATABASE_URL" COMPOSERP_AMQP_URL="$COMPOSERP_TEST_AMQP_URL" \
-		COMPOSERP_MANAGEMENT_URL="$COMPOSERP_TEST_MANAGEMENT_URL" setpriv --no-new-privs --bounding-set=-all,+setuid,+setgid,+sys_chroot \
-		chroot --userspec="$user" --groups= "$root" /bin/sh -c 'cd /var/lib/composerp; touch /not-here 2>/dev/null && exit 70; exec composerp "$@"' sh "$@"
+administrator="COMPOSERP_DATABASE_URL=$COMPOSERP_TEST_SUPERUSER_URL COMPOSERP_AMQP_URL=$COMPOSERP_TEST_AMQP_URL COMPOSERP_MANAGEMENT_URL=$COMPOSERP_TEST_MANAGEMENT_URL"
+fleet="COMPOSERP_SECRETS=/etc/composerp/fleet/fleet.secrets COMPOSERP_PAGE_TOKEN_FILE=/etc/composerp/fleet/page.token COMPOSERP_METRICS_ADDR=0.0.0.0:9464"
+enter() { # settings, command...
+	settings=$1
+	shift
+	exec env -i $environment $settings setpriv --no-new-privs --bounding-set=-all,+setuid,+setgid,+sys_chroot \
+		chroot --userspec="$user" --groups= "$root" /bin/sh -c 'cd /var/lib/composerp; touch /not-here 2>/dev/null && exit 70; exec "$@"' sh "$@"
 }
-composerp() { (enter "$@"); }
-composerp migrate up
-composerp topology apply
-enter up &
+composerp() { (enter "$fleet" composerp "$@"); }
+(enter "$administrator" sh /usr/local/bin/composerp-setup /etc/composerp)
+(enter "$administrator" sh /usr/local/bin/composerp-setup /etc/composerp) # a second start
+enter "$fleet" composerp up &
 tries=0
 until chroot "$root" wget --quiet --output-document=/dev/null http://127.0.0.1:9464/metrics; do
 	tries=$((tries + 1))

@@ -6,9 +6,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/management"
-	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store/grants"
 )
 
@@ -33,14 +31,8 @@ func Provide(ctx context.Context, own *local.Servers, subs []topology.Subscripti
 	if err != nil {
 		return nil, err
 	}
-	vhost, err := rabbitmq.Config{URLs: []string{own.AMQPURL}}.Vhost()
-	if err != nil {
+	if err := urls.MakeUsers(ctx, api, subs); err != nil {
 		return nil, err
-	}
-	for _, step := range []any{roles.Exchanges(vhost), roles.AccessTo(vhost, roles.Of(subs), urls.Logins(subs))} {
-		if err := api.Import(ctx, step); err != nil {
-			return nil, fmt.Errorf("making the fleet's users: %w", err)
-		}
 	}
 	script, err := grants.Script(urls.Passwords())
 	if err != nil {

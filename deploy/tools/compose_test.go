@@ -32,7 +32,7 @@ func load(t *testing.T) *types.Project {
 }
 
 func TestServices(t *testing.T) {
-	want := []string{"fleet", "migrate", "postgres", "rabbitmq", "topology", "worker"}
+	want := []string{"fleet", "postgres", "rabbitmq", "setup", "worker"}
 	if got := load(t).ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
@@ -111,10 +111,9 @@ func TestDependencies(t *testing.T) {
 	const healthy, done = types.ServiceConditionHealthy, types.ServiceConditionCompletedSuccessfully
 	project := load(t)
 	for name, want := range map[string]map[string]string{
-		"migrate":  {"postgres": healthy},
-		"topology": {"rabbitmq": healthy},
-		"fleet":    {"postgres": healthy, "rabbitmq": healthy, "migrate": done, "topology": done},
-		"worker":   {"postgres": healthy, "rabbitmq": healthy, "migrate": done, "topology": done},
+		"setup":  {"postgres": healthy, "rabbitmq": healthy},
+		"fleet":  {"postgres": healthy, "rabbitmq": healthy, "setup": done},
+		"worker": {"postgres": healthy, "rabbitmq": healthy, "setup": done},
 	} {
 		for on, condition := range want {
 			if got := project.Services[name].DependsOn[on].Condition; got != condition {
@@ -124,18 +123,41 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestServersAreNamed holds the URLs to the servers that compose starts: host, port and user.
+// TestServersAreNamed holds the administrator's URLs to the servers that compose starts: host, port and user.
 func TestServersAreNamed(t *testing.T) {
-	want := map[string]string{
+	setup := load(t).Services["setup"]
+	for variable, address := range map[string]string{
 		"COMPOSERP_DATABASE_URL":   "postgres://composerp:composerp@postgres:5432/composerp?sslmode=disable",
 		"COMPOSERP_AMQP_URL":       "amqp://composerp:composerp@rabbitmq:5672/composerp",
 		"COMPOSERP_MANAGEMENT_URL": "http://composerp:composerp@rabbitmq:15672",
+	} {
+		if got := setup.Environment[variable]; got == nil || *got != address {
+			t.Errorf("setup: %s is %v, want %s", variable, got, address)
+		}
 	}
+}
+
+// TestTheFleetKnowsNoAdministrator holds the services that run for long to the file that setup writes: a process of the
+// fleet has no password in its environment, and no volume that has the owner's or the tills' URLs.
+func TestTheFleetKnowsNoAdministrator(t *testing.T) {
 	project := load(t)
-	for _, service := range []string{"fleet", "migrate", "topology", "worker"} {
-		for variable, address := range want {
-			if got := project.Services[service].Environment[variable]; got == nil || *got != address {
-				t.Errorf("service %s: %s is %v, want %s", service, variable, got, address)
+	for _, name := range []string{"fleet", "worker"} {
+		service := project.Services[name]
+		for variable, value := range service.Environment {
+			if value != nil && strings.Contains(*value, "://") {
+				t.Errorf("service %s has a URL in %s", name, variable)
+			}
+		}
+		mounted := false
+		for _, volume := range service.Volumes {
+			if volume.Source == "setup-secrets" {
+				t.Errorf("service %s mounts the secrets of setup", name)
+			}
+			mounted = mounted || volume.Source == "fleet-secrets" && volume.Target == "/etc/composerp/fleet" && volume.ReadOnly
+		}
+		for _, variable := range []string{"COMPOSERP_SECRETS", "COMPOSERP_PAGE_TOKEN_FILE"} {
+			if value := service.Environment[variable]; !mounted || value == nil || !strings.HasPrefix(*value, "/etc/composerp/fleet/") {
+				t.Errorf("service %s: %s is %v, want a file of the volume fleet-secrets, which is mounted: %t", name, variable, value, mounted)
 			}
 		}
 	}
@@ -145,7 +167,7 @@ func TestServersAreNamed(t *testing.T) {
 // only one of its kind on the machine, and each of them runs every worker.
 func TestWorkersScale(t *testing.T) {
 	worker := load(t).Services["worker"]
-	if len(worker.Ports) > 0 || worker.ContainerName != "" || worker.Hostname != "" || len(worker.Volumes) > 0 {
+	if len(worker.Ports) > 0 || worker.ContainerName != "" || worker.Hostname != "" || slices.ContainsFunc(worker.Volumes, func(v types.ServiceVolumeConfig) bool { return !v.ReadOnly }) {
 		t.Errorf("ports %v, container name %q, host name %q, volumes %v: a second worker could not start, or would share them",
 			worker.Ports, worker.ContainerName, worker.Hostname, worker.Volumes)
 	}

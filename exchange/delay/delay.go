@@ -14,6 +14,7 @@
 //	retry        in a retry queue, after an attempt that failed
 //	parked       behind an event of its aggregate that failed
 //	dead_letter  among the dead letters, until it was redriven
+//	republish    until it was published again, because no queue had it: from the log, or from composerp.unrouted
 //
 // # Invariants
 //
@@ -51,12 +52,13 @@ const (
 	Retry
 	Parked
 	DeadLetter
+	Republish
 
 	// Stages is how many there are.
-	Stages = int(DeadLetter) + 1
+	Stages = int(Republish) + 1
 )
 
-var names = [Stages]string{"relay", "queue", "buffer", "handling", "locks", "database", "breaker", "retry", "parked", "dead_letter"}
+var names = [Stages]string{"relay", "queue", "buffer", "handling", "locks", "database", "breaker", "retry", "parked", "dead_letter", "republish"}
 
 // String is the stage's name in metrics and JSON.
 func (s Stage) String() string { return names[s] }

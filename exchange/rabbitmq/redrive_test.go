@@ -113,3 +113,18 @@ func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
 		t.Errorf("the second time it comes with a count of %d", d.DeliveryCount)
 	}
 }
+
+// A message that no queue was bound for is late because it was published again.
+func TestWhatIsReroutedSaysHowLongItLay(t *testing.T) {
+	t.Parallel()
+	d := rabbitmq.Delivery{Message: sale(7)}
+	since := delay.Since(time.Now().Add(-time.Hour))
+	d.Headers[delay.Header] = since.String()
+	spent, _ := delay.Parse(rabbitmq.RerouteMessage(d).Headers[delay.Header])
+	if spent.In(delay.Republish) < time.Hour || spent.Total() != spent.In(delay.Republish) {
+		t.Errorf("want an hour until it was published again, got %s", spent)
+	}
+	if d.Headers[delay.Header] != since.String() {
+		t.Error("the message's own header was changed")
+	}
+}

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -22,7 +23,8 @@ import (
 // PendingDelivery is an event that a consumer has still to handle.
 type PendingDelivery struct {
 	Entry
-	Consumer string `db:"consumer"`
+	Consumer string     `db:"consumer"`
+	Logged   *time.Time `db:"logged_at"` // nil for an event of the version before
 }
 
 // pendingSQL are the joins and conditions of a pending delivery of the event e to one of the consumers $1. The counts
@@ -42,8 +44,8 @@ WHERE c.name = ANY ($1::text[])
 // logged.
 var pendingDeliveries = pg.SQL(`
 WITH ` + RelayCursorSQL + `
-SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name AS consumer
-FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
+SELECT e.seq, e.event_id, e.type, e.occurred_at, e.logged_at, e.body, c.name AS consumer
+FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, logged_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
 CROSS JOIN relay r` + pendingSQL + `
   AND ($5::pg_snapshot IS NULL OR NOT ` + SeenBySQL("$4::int", "$5::pg_snapshot") + `)
   AND (NOT e.publish OR NOT $6 AND ` + PassedByRelaySQL + `)

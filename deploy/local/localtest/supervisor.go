@@ -18,6 +18,9 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
+// superuserVariable names the same database as its superuser, for scripts that make roles.
+const superuserVariable = "COMPOSERP_TEST_SUPERUSER_URL"
+
 // supervise makes a process a supervisor instead of what it otherwise is. Its value says which servers: both, postgres
 // or broker.
 const supervise = "COMPOSERP_LOCAL_SUPERVISE"
@@ -36,15 +39,17 @@ func init() {
 
 // answer is the one line a supervisor writes.
 type answer struct {
-	Endpoints local.Endpoints
-	Problem   string
+	Endpoints    local.Endpoints
+	SuperuserURL string
+	Problem      string
 }
 
 // Pair are throw-away servers under a supervisor.
 type Pair struct {
 	local.Endpoints
-	process *exec.Cmd
-	hold    io.Closer // while it is open, the servers run
+	superuser string // the database's URL of its superuser
+	process   *exec.Cmd
+	hold      io.Closer // while it is open, the servers run
 }
 
 // Start starts throw-away servers that live until Stop or the end of this process. cfg's Dir and Log are not used.
@@ -87,7 +92,7 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
-	p.Endpoints = got.Endpoints
+	p.Endpoints, p.superuser = got.Endpoints, got.SuperuserURL
 	return p, nil
 }
 
@@ -95,6 +100,7 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 func (p *Pair) Environment() []string {
 	return append(Environment(),
 		DatabaseVariable+"="+p.DatabaseURL, AMQPVariable+"="+p.AMQPURL, ManagementVariable+"="+p.ManagementURL,
+		superuserVariable+"="+p.superuser,
 	)
 }
 
@@ -133,7 +139,7 @@ func supervisor(what string, hold io.Reader, say io.Writer) int {
 		return 0
 	}
 	defer servers.Discard(context.Background())
-	if err := json.NewEncoder(say).Encode(answer{Endpoints: servers.Endpoints}); err != nil {
+	if err := json.NewEncoder(say).Encode(answer{Endpoints: servers.Endpoints, SuperuserURL: servers.SuperuserURL()}); err != nil {
 		return 1
 	}
 	<-ctx.Done()

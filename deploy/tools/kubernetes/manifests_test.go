@@ -10,6 +10,7 @@ import (
 
 	"github.com/expr-lang/expr"
 	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -145,18 +146,30 @@ func TestImagesAreTheDockerfiles(t *testing.T) {
 	})
 }
 
-// The servers' URLs hold passwords: they come from a Secret, and no manifest has one.
+// The servers' URLs hold passwords: they come from a Secret, as a file that other users cannot read, and no manifest
+// has one. The owner of the schema is in the Secret of the job alone.
 func TestServersComeFromASecret(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		for name, pod := range m.pods() {
-			c := pod.Spec.Containers[0]
-			for _, variable := range []string{"COMPOSERP_DATABASE_URL", "COMPOSERP_AMQP_URL", "COMPOSERP_MANAGEMENT_URL"} {
-				if file := value(c, variable+"_FILE"); value(c, variable) != "" || !strings.HasPrefix(file, c.VolumeMounts[0].MountPath+"/") {
-					t.Errorf("%s: %s is to be a file of the Secret, got %q", name, variable, file)
+			c, want := pod.Spec.Containers[0], "composerp-fleet"
+			if slices.ContainsFunc(m.jobs, func(j *batch.Job) bool { return j.Name == name }) {
+				want = "composerp-setup"
+			}
+			for _, variable := range c.Env {
+				if strings.Contains(variable.Name, "_URL") || strings.Contains(variable.Value, "://") {
+					t.Errorf("%s: %s=%s: URLs are those of the file of secrets", name, variable.Name, variable.Value)
 				}
 			}
-			if v := pod.Spec.Volumes[0]; v.Name != c.VolumeMounts[0].Name || v.Secret == nil || v.Secret.SecretName != "composerp-servers" {
-				t.Errorf("%s: the volume of the URLs is %+v", name, v)
+			i := slices.IndexFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.Secret != nil })
+			if i < 0 || pod.Spec.Volumes[i].Secret.SecretName != want || *pod.Spec.Volumes[i].Secret.DefaultMode != 0o440 {
+				t.Fatalf("%s: want the Secret %s with the mode 0440, got %+v", name, want, pod.Spec.Volumes)
+			}
+			mounted := slices.IndexFunc(c.VolumeMounts, func(v core.VolumeMount) bool { return v.Name == pod.Spec.Volumes[i].Name })
+			if mounted < 0 || !c.VolumeMounts[mounted].ReadOnly || value(c, "COMPOSERP_SECRETS") != c.VolumeMounts[mounted].MountPath+"/fleet.secrets" {
+				t.Errorf("%s: COMPOSERP_SECRETS is %q, want a file of the mounted Secret", name, value(c, "COMPOSERP_SECRETS"))
+			}
+			if page := value(c, "COMPOSERP_PAGE_TOKEN_FILE"); want == "composerp-fleet" && page != c.VolumeMounts[mounted].MountPath+"/page.token" {
+				t.Errorf("%s: the page's token is %q, want a file of the Secret", name, page)
 			}
 		}
 	})

@@ -3,7 +3,9 @@ package republish
 import (
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
@@ -44,10 +46,17 @@ func (r *run) tell(at, pending int64) {
 	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Pending: r.pending})
 }
 
-// message is the event as the relay published it, but for one queue.
+// message is the event as the relay published it, but for one queue. Its x-times say that it is late because it was
+// published again: when it was published first, and where it was lost, is not known.
 func (r *run) message(d eventlog.PendingDelivery) rabbitmq.Message {
-	return rabbitmq.Message{
+	m := rabbitmq.Message{
 		Exchange: topology.Retry, RoutingKey: r.Queues[d.Consumer], ID: d.EventID.String(), Type: string(d.Type),
 		Headers: map[string]any{rabbitmq.HeaderLogSeq: d.Seq}, Body: d.Body, Timestamp: d.OccurredAt, OwnUser: true,
 	}
+	if d.Logged != nil {
+		times := delay.Since(*d.Logged)
+		times.Until(delay.Republish, time.Now())
+		m.Headers[delay.Header] = times.String()
+	}
+	return m
 }
