@@ -59,6 +59,7 @@ func TestEveryPanelHasData(t *testing.T) {
 	for _, d := range monitoring.Dashboards {
 		for _, r := range d.Rows {
 			for _, p := range r.Panels {
+				p.Otherwise = "" // what stands in for it always has data
 				missing[d.Name+": "+p.Title] = p.Expand("1m", "ledger")
 			}
 		}
