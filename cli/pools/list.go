@@ -7,12 +7,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
@@ -86,14 +86,8 @@ func (q *Queue) drainETA() {
 	}
 }
 
-// length writes seconds as 0s, 42s, 3m20s or 5h12m.
-func length(seconds float64) string {
-	d := time.Duration(seconds) * time.Second
-	if d >= time.Hour {
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-	return d.String()
-}
+// length writes whole seconds: what it is for is known no better.
+func length(seconds float64) string { return wording.Seconds(math.Trunc(seconds)) }
 
 // slotsKnown is what the database knows of the fleet's slots; nothing without one.
 type slotsKnown struct {
