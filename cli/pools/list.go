@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
@@ -104,7 +105,7 @@ func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
 	if k.state, k.reports, err = scaling.Read(ctx, db); err != nil {
 		return slotsKnown{}, err
 	}
-	if k.ages, err = scaling.Ages(ctx, db, k.reports); err != nil {
+	if k.ages, err = scaling.Ages(ctx, db, k.reports, typesOf()); err != nil {
 		return slotsKnown{}, err
 	}
 	if k.decided, err = scaling.Decisions(ctx, db); err != nil {
@@ -115,6 +116,17 @@ func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
 	}
 	k.known = true
 	return k, nil
+}
+
+// typesOf are the event types of each queue, by its worker.
+func typesOf() map[string][]string {
+	types := map[string][]string{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		for _, t := range w.Types() {
+			types[w.Name()] = append(types[w.Name()], string(t))
+		}
+	}
+	return types
 }
 
 func (k slotsKnown) fill(r *Queue) {
