@@ -65,7 +65,7 @@ type Page struct {
 func New(cfg Config) *Page {
 	reader := pools.NewFleetReader(cfg.At, cfg.DB, cfg.Broker)
 	p := &Page{cfg: cfg, access: newAccess(cfg), running: make(chan struct{}, atOnce)}
-	p.fleet = &sampler{reader: reader, judge: p.judge}
+	p.fleet = &sampler{reader: reader, ask: p.problemsOf}
 	return p
 }
 

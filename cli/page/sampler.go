@@ -17,14 +17,14 @@ const (
 	sampleAge = 2 * time.Second
 	// sampleTimeout is how long a request waits for a reading; a broker that hangs must not hide what the database knows.
 	sampleTimeout = 4 * time.Second
-	// judgeTimeout is how long the management API may take: less, so that it hides nothing either.
-	judgeTimeout = 3 * time.Second
+	// askTimeout is how long the management API may take: less, so that it hides nothing either.
+	askTimeout = 3 * time.Second
 )
 
 // sampler reads queues and nodes, once for all who ask at a time.
 type sampler struct {
 	reader *pools.Reader
-	judge  func(context.Context) []watchdog.Problem
+	ask    func(context.Context) []watchdog.Problem
 
 	mu   sync.Mutex
 	last *reading
@@ -74,7 +74,7 @@ func (s *sampler) begin(ctx context.Context) *reading {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		var judging sync.WaitGroup
-		judging.Go(func() { r.judged = s.judge(ctx) })
+		judging.Go(func() { r.judged = s.ask(ctx) })
 		defer judging.Wait()
 		if r.sample, r.err = s.reader.ReadAll(ctx); r.err == nil {
 			r.err = r.sample.Database
@@ -83,14 +83,14 @@ func (s *sampler) begin(ctx context.Context) *reading {
 	return r
 }
 
-// judge has the watchdog's plan judge what the management API tells of the broker: alarms, nodes, what is missing or
+// problemsOf has the watchdog's plan look at what the management API tells of the broker: alarms, nodes, what is missing or
 // differs, policies. It says nothing where the API is not known or does not answer.
-func (p *Page) judge(ctx context.Context) []watchdog.Problem {
+func (p *Page) problemsOf(ctx context.Context) []watchdog.Problem {
 	management, err := settings.ManagementClient(p.cfg.At)
 	if err != nil || management == nil || len(p.cfg.Plan.Topology.Queues) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, judgeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	plan := p.cfg.Plan
 	if sets, err := lanes.Sets(ctx, p.cfg.DB); err == nil {

@@ -41,7 +41,8 @@ func readTimes(ctx context.Context, p *Page, list []trace.Event) (t times, err e
 	return t, err
 }
 
-// of says when a delivery was handled and how long that took, or since when it is where it is; "" where that is not known.
+// of says when a delivery was handled and how long that took, or since when it is where it is; "" where that is
+// not known.
 func (t times) of(e *trace.Event, d trace.Delivery) string {
 	if e.LoggedAt == nil {
 		return ""

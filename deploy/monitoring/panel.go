@@ -21,7 +21,8 @@ type Panel struct {
 	Unit        Unit
 	// Query is PromQL. It has $window for the range of a rate, and $worker on a dashboard of one worker.
 	Query string
-	// Otherwise is a query of the series that stand in for those that Query lacks, such as 0 where nothing waits; empty: none do.
+	// Otherwise is a query of the series that stand in for those that Query lacks, such as 0 where nothing waits;
+	// empty: none do.
 	Otherwise string
 	// Legend is the label that tells series apart; empty when there is one series.
 	Legend string

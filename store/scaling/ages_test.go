@@ -9,8 +9,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A queue that had no message for an hour has none that is an hour old: the age is that of the event behind the last one
-// that was taken, of a type that the queue has.
+// A queue that had no message for an hour has none that is an hour old: the age is that of the event behind the
+// last one that was taken, of a type that the queue has.
 func TestAges(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -45,6 +45,6 @@ func TestAges(t *testing.T) {
 		t.Errorf("a queue whose events are all taken has an age of %v", age)
 	}
 	if age, known := ages("ledger", 0); known {
-		t.Errorf("a queue of which nothing was taken has an age of %v", age)
+		t.Errorf("a queue whose slots have taken nothing has an age of %v", age)
 	}
 }

@@ -219,8 +219,8 @@ func (s State) because(queue, node string) string {
 	return "the desired number has changed"
 }
 
-// lookedThrough is how many places of the log behind the last message taken are looked through for the next one: a queue
-// of rare events costs no more.
+// lookedThrough is how many places of the log behind the last message taken are looked through for the next one: a
+// queue of rare events costs no more.
 const lookedThrough = 20_000
 
 var waitingSince = pg.SQL(`
@@ -229,10 +229,10 @@ SELECT q.queue, extract(epoch FROM clock_timestamp() - (
     WHERE e.type = ANY (string_to_array(q.types, ' ')) LIMIT 1)) AS seconds
 FROM unnest($1::text[], $2::bigint[], $3::text[]) q(queue, seq, types)`)
 
-// Ages tells for how many seconds the oldest event that a queue's slots have not taken has been in the log: the first one
-// of the queue's types behind the newest that they have taken. That one itself says nothing: a queue may have had no
-// message for a night. A queue is left out where no slot has taken an event from the log yet, or where none is behind it,
-// because what waits are retries or came straight over AMQP.
+// Ages tells for how many seconds the oldest event that a queue's slots have not taken has been in the log: the
+// first one of the queue's types behind the newest that they have taken. That one itself says nothing: a queue may
+// have had no message for a night. A queue is left out where no slot has taken an event from the log yet, or where
+// none is behind it, because what waits are retries or came straight over AMQP.
 func Ages(ctx context.Context, db *store.DB, reports []Report, types map[string][]string) (map[string]float64, error) {
 	newest := map[string]int64{}
 	for _, r := range reports {

@@ -65,8 +65,8 @@ func (o *Observer) Observe(ctx context.Context) Snapshot {
 	return now
 }
 
-// ObserveManagement reads what the management API tells alone: topology, queues with their policies, and nodes. It opens
-// no session and publishes nothing. Of what it does not tell Snapshot.Unseen is the reason.
+// ObserveManagement reads what the management API tells alone: topology, queues with their policies, and nodes. It
+// opens no session and publishes nothing. Of what it does not tell Snapshot.Unseen is the reason.
 func (o *Observer) ObserveManagement(ctx context.Context) Snapshot {
 	now := newSnapshot()
 	now.Unseen = within(ctx, func(ctx context.Context) error { return o.askManagement(ctx, &now) })

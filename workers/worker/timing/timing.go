@@ -29,8 +29,8 @@ func IsLate(times *delay.Times) bool {
 	return times.Total() >= LateAfter
 }
 
-// MayBeLate tells whether one of the batch's deliveries may be late if it ends at that moment: it costs less than to end
-// the times, and most are not.
+// MayBeLate tells whether one of the batch's deliveries may be late if it ends at that moment: it costs less than
+// to end the times, and most are not.
 func (b *Batch) MayBeLate(times *delay.Times, at time.Time) bool {
 	return b.locked > 0 || b.away > 0 || times.Age(at) >= LateAfter || IsLate(times)
 }
