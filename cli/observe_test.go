@@ -92,8 +92,9 @@ func TestEveryPanelHasData(t *testing.T) {
 	}
 }
 
-// closedLabels are the labels that metrics may have, each of a closed set: those of the design, and beside them le and
-// quantile of histograms and summaries, what was declared anew, the pool of database sessions, and the versions of a build.
+// closedLabels are the labels that metrics may have, each of a closed set: those of the design, and beside them le
+// and quantile of histograms and summaries, what was declared anew, the pool of database sessions, and the
+// versions of a build.
 var closedLabels = strings.Fields("queue worker outcome reason dependency stage pool state kind le quantile what db_name version go")
 
 // Metrics that a fleet's start does not show are on the reference page, which another test holds to the code.
@@ -116,8 +117,8 @@ func TestLabelsAreClosed(t *testing.T) {
 	}
 }
 
-// labelsAreClosed checks the metrics of a fleet that has handled the sales of work: a label of another name, or a value that
-// names a tenant, an item, a location or an event, would make a series of each.
+// labelsAreClosed checks the metrics of a fleet that has handled the sales of work: a label of another name, or a
+// value that names a tenant, an item, a location or an event, would make a series of each.
 func labelsAreClosed(t *testing.T, metrics string) {
 	t.Helper()
 	labels := regexp.MustCompile(`[{,]([a-z_A-Z]+)="((?:[^"\\]|\\.)*)"`)

@@ -481,7 +481,8 @@ func TestThePageOfADatabaseThatIsAway(t *testing.T) {
 }
 
 // A broker that is away hides no more than the numbers of its queues.
-// What the broker lacks of the fleet stands on the first part, as the watchdog says it, and so does a queue that is paused.
+// What the broker lacks of the fleet stands on the first part, as the watchdog says it, and so does a queue that
+// is paused.
 func TestWhatStopsEventsIsNamed(t *testing.T) {
 	t.Parallel()
 	all := workers.Fleet(workers.Config{})

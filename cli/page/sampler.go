@@ -83,8 +83,8 @@ func (s *sampler) begin(ctx context.Context) *reading {
 	return r
 }
 
-// problemsOf has the watchdog's plan look at what the management API tells of the broker: alarms, nodes, what is missing or
-// differs, policies. It says nothing where the API is not known or does not answer.
+// problemsOf has the watchdog's plan look at what the management API tells of the broker: alarms, nodes, what is
+// missing or differs, policies. It says nothing where the API is not known or does not answer.
 func (p *Page) problemsOf(ctx context.Context) []watchdog.Problem {
 	management, err := settings.ManagementClient(p.cfg.At)
 	if err != nil || management == nil || len(p.cfg.Plan.Topology.Queues) == 0 {
