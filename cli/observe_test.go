@@ -186,7 +186,8 @@ func (o observer) get(path string) string {
 	return string(raw)
 }
 
-// answersFor reports whether a Prometheus that keeps its data under a directory answers there: the fleet of another test
+// answersFor reports whether a Prometheus that keeps its data under a directory answers there: the fleet of
+// another test
 // may have taken the port since.
 func (o observer) answersFor(dir string) bool {
 	o.Helper()
