@@ -274,6 +274,12 @@ func (b *browser) draws(address string) {
 	b.open(address)
 	act(b, "waiting for panels", chromedp.Poll[bool](`document.querySelectorAll("figure svg path").length > 3 &&
 		document.querySelectorAll("figure .big").length > 0 && document.getElementById("state").textContent !== ""`))
+	// A panel with nothing to show looks broken: of a fleet that follows its flags, too.
+	act(b, "opening the dashboard about scaling", chromedp.Evaluate[any](`location.hash = "scaling"; null`))
+	act(b, "waiting for every panel about scaling", chromedp.Poll[bool](`document.title.endsWith("Scaling") &&
+		[...document.querySelectorAll("figure")].every((f) => f.querySelector("svg path"))`))
+	b.look(400, "dark")
+	b.fits("the console page at 400 px")
 	if c := b.complaints(); len(c) > 0 {
 		b.Errorf("the console page complains: %q", c)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// An auditor's day: a key, audits that sign, a log that is verified beside the fleet, and an event that somebody edits.
-func TestALogThatSomebodyEdits(t *testing.T) {
+// An auditor's day: a key, audits that sign, a log that is verified beside the fleet, and an event that is edited.
+func TestALogThatIsEdited(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)
 	h.up()
@@ -48,7 +48,7 @@ func TestALogThatSomebodyEdits(t *testing.T) {
 	sale("S2")
 	given := []string{"events", "verify", "--receipts", receipts, "--public-key", key + seal.PublicSuffix}
 	if r := h.ok(given...); !strings.Contains(r.out, "VERIFIED: every sealed event is as it was") || !strings.Contains(r.out, "1, the newest of ") {
-		t.Errorf("of a log that nobody edited: %s", r.out)
+		t.Errorf("of a log that is as it was: %s", r.out)
 	}
 	if r := h.ok("events", "verify"); !strings.Contains(r.out, "none given") {
 		t.Errorf("without receipts: %s", r.out)

@@ -277,6 +277,9 @@ func (h *environment) alarmed(f *fleet, of string) {
 	if r := h.run("doctor"); r.code != 2 || !strings.Contains(r.out, "takes no messages") {
 		h.Errorf("the doctor exits with %d:\n%s%s", r.code, r.out, r.errors)
 	}
+	h.until("the page names the alarm", func() bool {
+		return strings.Contains(observer{h.T, strings.TrimSuffix(f.served(h.T, "page"), "/")}.get("/"), "Publishing has stopped: ")
+	})
 	if n := storetest.Value[int](h, h.database, `SELECT count(*) FROM position WHERE item_id = $1`, of); n != 0 {
 		h.Error("an event was published during an alarm: the test shows nothing")
 	}

@@ -104,9 +104,25 @@ func conclude(ctx context.Context, cctx *cli.Context, at settings.Endpoints, db 
 	if o.exit {
 		return fleet.ErrDone
 	}
-	terminal.Say(cctx, "\nThe fleet is still up. Try these in another terminal; Ctrl-C stops it:\n"+
-		"  composerp stock --low    composerp stock --lots    composerp po list    composerp forecast accuracy    composerp audit")
+	terminal.Say(cctx, "\nThe fleet is still up%s. Try these in another terminal; Ctrl-C stops it:\n"+
+		"  composerp stock --low    composerp stock --lots    composerp po list    composerp forecast accuracy    composerp audit", whereToLook(cctx))
 	return nil
+}
+
+// whereToLook names the pages of the fleet: the simulation has pushed off the screen what was announced at the start.
+func whereToLook(cctx *cli.Context) string {
+	pages := []string{}
+	if state, err := settings.Find(cctx.String(settings.FlagDir)); err == nil && state != nil {
+		for _, page := range [][2]string{{state.PageURL, ""}, {state.Dashboards, " (dashboards)"}} {
+			if page[0] != "" {
+				pages = append(pages, page[0]+page[1])
+			}
+		}
+	}
+	if len(pages) == 0 {
+		return ""
+	}
+	return ", at " + strings.Join(pages, " and ")
 }
 
 // proof is the audit's table, without the counts at its end where all is well: they would push the summary off the

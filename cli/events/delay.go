@@ -29,7 +29,7 @@ func lateCommand() *cli.Command {
 				return err
 			}
 			return terminal.ShowRows(cctx, late, []any{"EVENT", "QUEUE", "HANDLED", "AFTER", "MOSTLY IN"}, func(d *delays.Newly) []any {
-				return []any{d.EventID, d.Queue, terminal.Moment(d.HandledAt), seconds(d.Seconds), d.Widest}
+				return []any{d.EventID, d.Queue, terminal.Moment(d.HandledAt), wording.Seconds(d.Seconds), d.Widest}
 			})
 		}),
 	}
@@ -73,7 +73,7 @@ func showDelay(w io.Writer, x *delays.Explanation) {
 		if len(d.Stages) == 0 {
 			return []any{d.Queue, d.State, "-", "-", unkept(x, d)}
 		}
-		return []any{d.Queue, d.State, seconds(d.Seconds), d.Widest, meaning(d)}
+		return []any{d.Queue, d.State, wording.Seconds(d.Seconds), d.Widest, meaning(d)}
 	})
 	headed := false
 	for _, d := range x.Deliveries {
@@ -83,18 +83,9 @@ func showDelay(w io.Writer, x *delays.Explanation) {
 				terminal.Row(w, "QUEUE", "STAGE", "TIME", "SHARE")
 				headed = true
 			}
-			terminal.Row(w, d.Queue, s.Stage, seconds(s.Seconds), fmt.Sprintf("%.0f %%", 100*s.Seconds/d.Seconds))
+			terminal.Row(w, d.Queue, s.Stage, wording.Seconds(s.Seconds), fmt.Sprintf("%.0f %%", 100*s.Seconds/d.Seconds))
 		}
 	}
-}
-
-// seconds is a time as people read it: exact where it is short.
-func seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	if d > time.Minute {
-		return d.Round(time.Second).String()
-	}
-	return d.Round(time.Millisecond).String()
 }
 
 // unkept says why there are no times of a delivery.

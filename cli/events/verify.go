@@ -190,8 +190,8 @@ func signingAsked(cctx *cli.Context) (s signing, err error) {
 }
 
 // sign leaves the receipt of an audit that was proven.
-func (s signing) sign(cctx *cli.Context, db *store.DB, verdict string) error {
-	receipt, err := seal.Prepare(cctx.Context, db, verdict, time.Now().UTC().Truncate(time.Second))
+func (s signing) sign(cctx *cli.Context, db *store.DB, result string) error {
+	receipt, err := seal.Prepare(cctx.Context, db, result, time.Now().UTC().Truncate(time.Second))
 	if err != nil {
 		return err
 	}

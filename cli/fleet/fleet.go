@@ -172,6 +172,7 @@ func (f *fleet) newPage(ctx context.Context, registry prometheus.Registerer) (*p
 	}
 	cfg := f.page
 	cfg.DB, cfg.At, cfg.Broker, cfg.Address = db, f.at, broker, f.metrics.Addr()
+	cfg.Plan = PlanOf()
 	cfg.Broker.Name, cfg.Version, cfg.Log = "page", f.version, f.log.With("part", "page")
 	return page.New(cfg), nil
 }

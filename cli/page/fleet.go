@@ -24,7 +24,7 @@ func readWorkers(ctx context.Context, p *Page, _ question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	sample, err := p.fleet.read(ctx)
+	sample, _, err := p.fleet.read(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,12 @@ package page
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	letterlog "github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/operatorlog"
 )
@@ -16,6 +18,8 @@ const (
 	mostKinds, mostClasses = 50, 50
 	// redriveAge is for how long a redrive is shown, rehearsalAge for how long a rehearsal counts.
 	redriveAge, rehearsalAge = 24 * time.Hour, 7 * 24 * time.Hour
+	// redriveQuiet is after how long without a letter a redrive is not going on any more.
+	redriveQuiet = 15 * time.Second
 	// mostRehearsals is how many of the last rehearsals are looked through.
 	mostRehearsals = 100
 )
@@ -26,8 +30,32 @@ type letters struct {
 	Kinds    []letterKind
 	Unread   []letterKind // kinds of letters without a tenant
 	More     int          // kinds that are not listed
-	Redrives []failures.RedriveProgress
+	Redrives []redrive
 	Classes  []failures.Quarantine
+}
+
+// redrive is how far letters of one worker have come.
+type redrive struct{ failures.RedriveProgress }
+
+// Stands says whether it goes on, and how long the rest needs then.
+func (r redrive) Stands() string {
+	switch quiet := time.Since(r.Last); {
+	case r.Pending == 0:
+		return "ended " + age(quiet)
+	case quiet > redriveQuiet:
+		return "stands since " + age(quiet)
+	case r.Remaining() > 0:
+		return "goes on, needs " + wording.Span(r.Remaining()) + " for all that are left"
+	}
+	return "goes on"
+}
+
+// Speed is how many letters it sends back in a second.
+func (r redrive) Speed() string {
+	if rate := r.Rate(); rate > 0 {
+		return fmt.Sprintf("%.1f /s", rate)
+	}
+	return "–"
 }
 
 // letterKind is dead letters of one worker, type and error.
@@ -72,8 +100,12 @@ func readLetters(ctx context.Context, p *Page, q question) (any, error) {
 	if l.Unread, err = l.kinds(ctx, p, unread, rehearsals); err != nil {
 		return nil, err
 	}
-	if l.Redrives, err = failures.RedrivesSince(ctx, p.cfg.DB, of, time.Now().Add(-redriveAge)); err != nil {
+	redrives, err := failures.RedrivesSince(ctx, p.cfg.DB, of, time.Now().Add(-redriveAge))
+	if err != nil {
 		return nil, err
+	}
+	for _, r := range redrives {
+		l.Redrives = append(l.Redrives, redrive{r})
 	}
 	l.Classes, err = failures.Quarantined(ctx, p.cfg.DB, false)
 	l.Classes, _ = first(l.Classes, mostClasses)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/composerp/composerp/cli/pools"
 	"github.com/composerp/composerp/deploy/monitoring"
@@ -12,6 +13,7 @@ import (
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/stockview"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // overview is whether events flow, where they do not, and why.
@@ -60,11 +62,14 @@ func readOverview(ctx context.Context, p *Page, q question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	sample, err := p.fleet.read(ctx)
+	sample, judged, err := p.fleet.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.measure(sample)
+	for _, problem := range judged {
+		o.Signs = append(o.Signs, signOf(problem))
+	}
 	o.findSigns(sample, circuits, classes)
 	return o, nil
 }
@@ -97,7 +102,7 @@ func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, c
 	if l := s.Log; l != nil && l.Relay == "" {
 		bad("", "composerp doctor", "No relay leads: new events stay in the log.")
 	} else if l != nil && l.Behind > monitoring.UnpublishedFor.Seconds() {
-		bad("", "composerp doctor", "The relay is %s behind: %s log positions are not published.", wording.Count(int64(l.Behind), "second"), wording.Thousands(l.Unpublished))
+		bad("", "composerp doctor", "The relay is %s behind: %s log positions are not published.", wording.Seconds(l.Behind), wording.Thousands(l.Unpublished))
 	}
 	for _, c := range circuits {
 		bad("/workers", command("worker list"), "%s does not answer since %s: %s", c.Name, c.Since.UTC().Format("15:04 UTC"), wording.Shortened(wording.OneLine(c.LastError), mostText))
@@ -129,12 +134,26 @@ func (o *overview) findSigns(s pools.Sample, circuits []failures.CircuitState, c
 	})
 }
 
+// signOf is what the watchdog says of the broker: publishing stops by its alarms, and by what is missing there.
+func signOf(p watchdog.Problem) sign {
+	s := sign{!p.Warning, p.What, "", "composerp doctor"}
+	if p.Kind == watchdog.Alarm && !p.Warning {
+		s.Text = "Publishing has stopped: " + s.Text
+	}
+	if strings.HasPrefix(p.Do, "composerp ") {
+		s.Command = p.Do
+	} else if p.Do != "" {
+		s.Text += "; " + p.Do
+	}
+	return s
+}
+
 func (o *overview) lookAtQueue(q pools.Queue, bad, look func(path, command, format string, args ...any)) {
 	switch {
 	case q.Running == nil || *q.Running > 0:
-	case q.Ready == nil: // the broker does not answer, which is said already: no slot can run
 	case q.Mode == "paused":
 		look("/workers", command("worker resume", q.Worker), "%s is paused: %s", q.Worker, q.Why)
+	case q.Ready == nil: // the broker does not answer, which is said already: no slot can run
 	case q.Mode == scaling.Auto || value(q.Desired) == 0 && q.Desired != nil:
 		if value(q.Ready) > 0 && q.Mode != scaling.Auto {
 			look("/workers", command("scale", q.Worker+"=1"), "%s has no slots, and %s: %s", q.Worker, wording.Count(int64(*q.Ready), "message")+waits(*q.Ready), q.Why)

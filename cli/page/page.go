@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // Config is what the page shows, and who may open it.
@@ -27,7 +28,8 @@ type Config struct {
 	DB      *store.DB // Connections of the page's own; the page closes it
 	At      settings.Endpoints
 	Broker  rabbitmq.Config
-	Address net.Addr // where the page is served
+	Plan    watchdog.Plan // what the broker is to hold; the zero value: it is not judged
+	Address net.Addr      // where the page is served
 	// Token is the secret that opens the page, as it is now; nil or "": none, and then the page is open on loopback and
 	// closed elsewhere.
 	Token func() string
@@ -62,7 +64,9 @@ type Page struct {
 // New makes the page of a fleet.
 func New(cfg Config) *Page {
 	reader := pools.NewFleetReader(cfg.At, cfg.DB, cfg.Broker)
-	return &Page{cfg: cfg, access: newAccess(cfg), fleet: &sampler{reader: reader}, running: make(chan struct{}, atOnce)}
+	p := &Page{cfg: cfg, access: newAccess(cfg), running: make(chan struct{}, atOnce)}
+	p.fleet = &sampler{reader: reader, ask: p.problemsOf}
+	return p
 }
 
 // Close closes the connections.

@@ -26,13 +26,19 @@ import (
 	"github.com/composerp/composerp/deploy/chaos"
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/operatorlog"
+	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/ledger"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -276,7 +282,7 @@ func TestAStory(t *testing.T) {
 	id := sale.ID.String()
 	s.shows(path, []string{
 		"SALE_COMPLETED", "INVENTORY_UPDATED", "2 events", id, "&lt;b onload=x&gt;", "2024-03-01 10:00:00 UTC</time> business time",
-		`>handled</span>`, "no &lt;i&gt;price&lt;/i&gt; for it", "composerp dlq show ", "composerp events show " + id,
+		`>handled</span>`, `>dead</span> <span class="quiet">since 20`, "no &lt;i&gt;price&lt;/i&gt; for it", "composerp dlq show ", "composerp events show " + id,
 	}, []string{"<b onload", "<i>price"})
 	s.shows("/story?q="+id, []string{"2 events", "Not yet"}, nil)
 	letter := storetest.DeadLetters(t, env.DB)[0]
@@ -288,6 +294,28 @@ func TestAStory(t *testing.T) {
 	s.shows("/story?q=S-unknown", []string{"has no event that is or mentions S-unknown"}, nil)
 	s.shows("/story?"+url.Values{"q": {`x'; y`}}.Encode(), []string{"mentions x&#39;; y"}, nil)
 	s.shows("/story?q="+strings.Repeat("x", 300), []string{"<h1>Story of xxx"}, []string{"2 events"})
+}
+
+// A handled delivery has its time: exactly where it was late, and else that it was not; one that waits says since when.
+func TestTimesInAStory(t *testing.T) {
+	t.Parallel()
+	env := workertest.NewDatabaseEnv(t)
+	s := newSite(t, env, nil)
+	sale := workertest.Sale(t, "TEA", "SHOP-1", "1")
+	env.Admit(sale)
+	path := "/story?tenant=acme&q=" + sale.ID.String()
+	if _, err := workertest.Handle(t, env.DB, ledger.New(), sale); err != nil {
+		t.Fatal(err)
+	}
+	s.shows(path, []string{`handled</span> <span class="quiet">within 1s</span>`}, []string{"mostly"})
+	born := storetest.One[time.Time](t, env.SQL(), `SELECT logged_at FROM event_log`)
+	spent := delay.Since(born)
+	spent.Until(delay.Queue, born.Add(time.Minute))
+	spent.Until(delay.Handling, born.Add(90*time.Second))
+	env.Must(env.InTx(t.Context(), func(tx store.Tx) error {
+		return delays.Record(t.Context(), tx, "ledger", born.Add(90*time.Second), []delays.Late{{EventID: sale.ID, Times: spent}})
+	}))
+	s.shows(path, []string{", after 1m30s, mostly queue</span>", "composerp events explain-delay " + sale.ID.String()}, []string{"within 1s"})
 }
 
 // A story of many events is drawn in part, and says which command has the rest.
@@ -373,7 +401,22 @@ func TestRehearsalsAndRedrives(t *testing.T) {
 
 	s.shows("/letters?tenant=acme", []string{"<h2>Redrives of the last day</h2>\n<p class=\"quiet\">None."}, nil)
 	env.Must(failures.MarkDeadLetters(t.Context(), env.DB, failures.Redriven, []uuid.UUID{old.ID}))
-	s.shows("/letters?tenant=acme", []string{`data-of="Went back">1<`, `data-of="Failed again">0<`, `data-of="Left">1<`}, nil)
+	s.shows("/letters?tenant=acme", []string{`data-of="Went back">1<`, `data-of="Failed again">0<`, `data-of="Left">1<`, `data-of="Speed">–<`, ">goes on<"}, nil)
+
+	// Ten more have gone back in the nine seconds before, and one an hour ago: of an earlier redrive.
+	for i := range 11 {
+		l := failures.DeadLetter{ID: uuid.New(), Consumer: "ledger", Error: "no price", DiedAt: storetest.Morning, Body: body}
+		record(env, l)
+		env.Must(failures.MarkDeadLetters(t.Context(), env.DB, failures.Redriven, []uuid.UUID{l.ID}))
+		before := time.Duration(i) * time.Second
+		if i == 10 {
+			before = time.Hour
+		}
+		storetest.Exec(t, env.URL, fmt.Sprintf(`UPDATE dead_letter SET redriven_at = (SELECT redriven_at FROM dead_letter WHERE id = '%s') - make_interval(secs => %v) WHERE id = '%s'`, old.ID, before.Seconds(), l.ID))
+	}
+	s.shows("/letters?tenant=acme", []string{`data-of="Went back">11 of 12 in a day<`, `data-of="Speed">1.2 /s<`, "goes on, needs 818ms for all that are left"}, nil)
+	storetest.Exec(t, env.URL, `UPDATE dead_letter SET redriven_at = redriven_at - interval '1 minute'`)
+	s.shows("/letters?tenant=acme", []string{">stands since 1m"}, []string{"goes on"})
 }
 
 // What is proven stands there with its age, and the runs of chaos that the fleet's directory has.
@@ -385,13 +428,13 @@ func TestProof(t *testing.T) {
 	s.shows("/proof", []string{"Nothing is proven yet", "composerp audit", "No runs are recorded", filepath.Join(dir, page.ChaosFile)}, nil)
 	env.Exec(`INSERT INTO audit_checkpoint (id, previous, epoch, snapshot, floor, generation, admission_file, admission_end, movement_file, movement_end, tallies, made_at)
 		VALUES (1, 0, 1, '1:1:', 0, 1, 0, '(0,0)', 0, '(0,0)', '{"events":{"SALE_COMPLETED":1200,"INVENTORY_UPDATED":34},"published":34,"handled":{"ledger":1200}}', now() - interval '3 hours')`)
-	s.shows("/proof", []string{"Proven 3 h ago", "each of 1,234 events", `data-of="Handled">1,200<`}, nil)
+	s.shows("/proof", []string{"Proven 3h0m ago", "each of 1,234 events", `data-of="Handled">1,200<`}, nil)
 	path := filepath.Join(dir, page.ChaosFile)
 	env.Must(chaos.Append(path, chaos.Report{Seed: 7, Version: "v1", Events: 1000, Verdict: chaos.Clean, Faults: map[string]chaos.Tally{"kill": {Injected: 2}}}))
 	env.Must(chaos.Append(path, chaos.Report{Seed: 8, Version: "v1", Events: 500, Lost: 1, Verdict: "findings"}))
 	s.shows("/proof", []string{"2 runs, 1 clean", "2 faults", "1,500 events, 1 lost, 0 applied twice", `data-of="Seed">8<`}, nil)
 	env.Must(os.WriteFile(path, []byte("no JSON\n"), 0o600))
-	s.shows("/proof", []string{"Proven 3 h ago", "the runs cannot be read"}, nil)
+	s.shows("/proof", []string{"Proven 3h0m ago", "the runs cannot be read"}, nil)
 }
 
 // A database that is away or hangs is said with status 503 and what to do, in a bounded time, and is well again when it
@@ -438,6 +481,31 @@ func TestThePageOfADatabaseThatIsAway(t *testing.T) {
 }
 
 // A broker that is away hides no more than the numbers of its queues.
+// What the broker lacks of the fleet stands on the first part, as the watchdog says it, and so does a queue that
+// is paused.
+func TestWhatStopsEventsIsNamed(t *testing.T) {
+	t.Parallel()
+	all := workers.Fleet(workers.Config{})
+	var subscriptions []topology.Subscription
+	for _, w := range all {
+		subscriptions = append(subscriptions, w.Subscription())
+	}
+	env := workertest.NewEnv(t, all...)
+	s := newSite(t, env, func(cfg *page.Config) {
+		cfg.At.Management, cfg.Plan = localtest.Broker(t).ManagementURL, watchdog.NewPlan(subscriptions, nil)
+	})
+	s.shows("/", nil, []string{"missing"})
+	env.DeleteQueue(topology.RetryQueueName("ledger", 5*time.Second))
+	if _, err := scaling.Pause(t.Context(), env.DB, operatorlog.By{Operator: "ann"}, "ledger", true); err != nil {
+		t.Fatal(err)
+	}
+	workertest.Eventually(t, "the page names what is missing", func() bool {
+		text := s.get("/")
+		return strings.Contains(text, "Events do not flow everywhere") && strings.Contains(text, "composerp.ledger.retry.5s is missing") &&
+			strings.Contains(text, "composerp topology apply") && strings.Contains(text, "ledger is paused: paused by ann")
+	})
+}
+
 func TestThePageOfABrokerThatIsAway(t *testing.T) {
 	t.Parallel()
 	env := workertest.NewEnv(t, ledger.New())

@@ -24,6 +24,8 @@ const (
 	mostName = 200
 	// mostTries is how many of the last failed tries of a delivery are shown.
 	mostTries = 5
+	// mostTimed is of how many events of a story the times are read.
+	mostTimed = 50
 )
 
 // story is what is known of a name.
@@ -52,6 +54,7 @@ type stop struct {
 	trace.Delivery
 	Earlier int // tries that are not shown
 	Next    string
+	When    string // when it was handled and how long that took, or since when it is where it is; "": not known
 }
 
 // Done reports whether nothing more is to happen by itself.
@@ -86,7 +89,11 @@ func readStory(ctx context.Context, p *Page, q question) (any, error) {
 		return nil, err
 	}
 	s.Events, s.More = len(found.Events), found.More
-	s.tell(found.Events)
+	times, err := readTimes(ctx, p, found.Events)
+	if err != nil {
+		return nil, err
+	}
+	s.tell(found.Events, times)
 	if s.Orders, err = ordersOf(ctx, p, q, found.Events); err != nil || s.Events > 0 {
 		return s, err
 	}
@@ -105,7 +112,7 @@ func readStory(ctx context.Context, p *Page, q question) (any, error) {
 }
 
 // tell makes trees of events that stand in the order of their trees, and notes what has not been handled.
-func (s *story) tell(list []trace.Event) {
+func (s *story) tell(list []trace.Event, times times) {
 	list, s.Cut = first(list, mostEvents)
 	var above []*chapter // the way from a root to the last event
 	for i := range list {
@@ -113,7 +120,7 @@ func (s *story) tell(list []trace.Event) {
 		c := &chapter{Event: e}
 		c.Text, c.TextCut = body(e.Body)
 		for _, d := range e.Deliveries {
-			at := stop{Delivery: d}
+			at := stop{Delivery: d, When: times.of(e, d)}
 			if at.Earlier = max(0, len(d.Tries)-mostTries); at.Earlier > 0 {
 				at.Tries = d.Tries[at.Earlier:]
 			}

@@ -27,6 +27,7 @@ const (
 var functions = template.FuncMap{
 	"moment":  func(t time.Time) string { return terminal.Moment(t) },
 	"age":     func(t time.Time) string { return age(time.Since(t)) },
+	"span":    wording.Span,
 	"number":  func(n int64) string { return wording.Thousands(n) },
 	"count":   func(n int, noun string) string { return wording.Count(int64(n), noun) },
 	"text":    func(text string) string { return wording.Shortened(wording.OneLine(text), mostText) },
@@ -55,19 +56,12 @@ func command(words string, arguments ...any) string {
 	return strings.Join(line, " ")
 }
 
-// age is how long ago something was, in its largest units.
+// age is how long ago something was.
 func age(d time.Duration) string {
-	switch {
-	case d < time.Second:
+	if d < time.Second {
 		return "now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	}
-	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	return wording.Span(d.Truncate(time.Second)) + " ago"
 }
 
 // body is an event's body, an attribute a line, and whether it was cut.

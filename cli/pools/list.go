@@ -7,15 +7,16 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
@@ -86,14 +87,8 @@ func (q *Queue) drainETA() {
 	}
 }
 
-// length writes seconds as 0s, 42s, 3m20s or 5h12m.
-func length(seconds float64) string {
-	d := time.Duration(seconds) * time.Second
-	if d >= time.Hour {
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-	return d.String()
-}
+// length writes whole seconds: what it is for is known no better.
+func length(seconds float64) string { return wording.Seconds(math.Trunc(seconds)) }
 
 // slotsKnown is what the database knows of the fleet's slots; nothing without one.
 type slotsKnown struct {
@@ -110,7 +105,7 @@ func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
 	if k.state, k.reports, err = scaling.Read(ctx, db); err != nil {
 		return slotsKnown{}, err
 	}
-	if k.ages, err = scaling.Ages(ctx, db, k.reports); err != nil {
+	if k.ages, err = scaling.Ages(ctx, db, k.reports, typesOf()); err != nil {
 		return slotsKnown{}, err
 	}
 	if k.decided, err = scaling.Decisions(ctx, db); err != nil {
@@ -121,6 +116,17 @@ func readSlots(ctx context.Context, db *store.DB) (k slotsKnown, err error) {
 	}
 	k.known = true
 	return k, nil
+}
+
+// typesOf are the event types of each queue, by its worker.
+func typesOf() map[string][]string {
+	types := map[string][]string{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		for _, t := range w.Types() {
+			types[w.Name()] = append(types[w.Name()], string(t))
+		}
+	}
+	return types
 }
 
 func (k slotsKnown) fill(r *Queue) {

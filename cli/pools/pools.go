@@ -20,8 +20,9 @@ func Commands() []*cli.Command {
 			Name: "list", Usage: "list workers: slots wanted and running, queues, rates, failures, and why",
 			Description: "MODE: flags (each process runs what its --slots says), manual (see `composerp scale`) or paused. RUN: slots that\n" +
 				"consume; BUSY: those with messages in hand. DRAIN-ETA: time until the queue is empty at the present rates. OLDEST:\n" +
-				"for how long at least the messages that wait have been in the log. The rates need the management API, and are as\n" +
-				"old as its statistics, 5 s. With --nodes it lists the processes that run workers.",
+				"for how long the oldest event that no slot has taken has been in the log; - where that is not known. The rates\n" +
+				"need the management API, and are as old as its statistics, 5 s. With --nodes it lists the processes that run\n" +
+				"workers.",
 			Flags:  ListFlags(&cli.BoolFlag{Name: flagNodes, Usage: "list the processes that run workers instead"}),
 			Action: list,
 		},

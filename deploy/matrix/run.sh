@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the fleet's tests, a cluster of three nodes, the demo and chaos on the servers of a Debian suite, and the steps of
-# deploy/Dockerfile, one after the other, and ends with a table of what passed: run.sh trixie. With --short before it, only
-# the tests of what talks to the broker, and a short demo and chaos.
+# Runs the fleet's tests, a cluster of three nodes, the demo and chaos on the servers of a Debian suite, the steps of
+# deploy/Dockerfile, and every panel on a Prometheus 3, one after the other, and ends with a table of what passed: run.sh trixie.
+# With --short before it, only the tests of what talks to the broker, and a short demo and chaos.
 #
 # Where the suite cannot be set up (setup.sh ends with 75: no root, no mounts, no mirror), the short form ends with 0, for the change
 # that is checked is not at fault, and the long form with 75. Any other trouble is a failure of both.
@@ -29,7 +29,7 @@ run() {
 	shift
 	echo "matrix: $suite: $name: $*" >&2
 	if "$@"; then result=passed; else result=FAILED failed=1; fi
-	printf '%-8s %s  %d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$data/results"
+	printf '%-10s %s  %d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$data/results"
 }
 tests() {
 	name=$1
@@ -49,7 +49,8 @@ else
 fi
 run demo inside bin/composerp demo --exit --plain --speed max $days --fresh --dir "$data/demo"
 run chaos inside bin/composerp chaos --seed 1 --duration "$seconds" --results "bin/matrix-$suite.ndjson"
-[ -n "$short" ] || run image deploy/matrix/image.sh # on this machine's servers
+[ -n "$short" ] || run image deploy/matrix/image.sh           # on this machine's servers
+[ -n "$short" ] || run prometheus deploy/matrix/prometheus.sh # likewise
 
 echo "matrix: $suite"
 cat "$data/results"

@@ -46,7 +46,7 @@ func Console(dashboards []Dashboard) string {
 		for _, r := range d.Rows {
 			row := consoleRow{Title: r.Title}
 			for _, p := range r.Panels {
-				row.Panels = append(row.Panels, consolePanel(p))
+				row.Panels = append(row.Panels, consolePanel{p.Title, p.Description, p.Unit, p.Whole(), p.Legend, p.Number, p.Limit})
 			}
 			list[i].Rows = append(list[i].Rows, row)
 		}

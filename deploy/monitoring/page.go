@@ -25,7 +25,7 @@ func Page(dashboards []Dashboard, alerts []Alert) string {
 		for _, r := range d.Rows {
 			fmt.Fprintf(&page, "\n### %s: %s\n\n| panel | unit | query |\n|---|---|---|\n", d.Title, strings.TrimSuffix(r.Title, "?"))
 			for _, p := range r.Panels {
-				fmt.Fprintf(&page, "| **%s**<br>%s | %s | %s |\n", p.Title, p.Description, unitNames[p.Unit], inTable(p.Query))
+				fmt.Fprintf(&page, "| **%s**<br>%s | %s | %s |\n", p.Title, p.Description, unitNames[p.Unit], inTable(p.Whole()))
 			}
 		}
 	}

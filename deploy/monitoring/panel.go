@@ -21,11 +21,22 @@ type Panel struct {
 	Unit        Unit
 	// Query is PromQL. It has $window for the range of a rate, and $worker on a dashboard of one worker.
 	Query string
+	// Otherwise is a query of the series that stand in for those that Query lacks, such as 0 where nothing waits;
+	// empty: none do.
+	Otherwise string
 	// Legend is the label that tells series apart; empty when there is one series.
 	Legend string
 	// Number shows the last value alone; from Limit on it is red. A Limit of 0 is none.
 	Number bool
 	Limit  float64
+}
+
+// Whole is the query with what stands in for series that it lacks.
+func (p Panel) Whole() string {
+	if p.Otherwise == "" {
+		return p.Query
+	}
+	return p.Query + " or " + p.Otherwise
 }
 
 // Row is panels that belong together.
@@ -45,7 +56,7 @@ type Dashboard struct {
 
 // Expand puts a window, such as 1m, and a worker in a query's place for them.
 func (p Panel) Expand(window, worker string) string {
-	return strings.NewReplacer("$window", window, "$worker", worker).Replace(p.Query)
+	return strings.NewReplacer("$window", window, "$worker", worker).Replace(p.Whole())
 }
 
 // Queues of the broker by their names, as selectors of the label queue.

@@ -140,7 +140,7 @@ var logAndRelay = Dashboard{
 			{Title: "Published to the broker", Unit: PerSecond, Query: perSecond(`rabbitmq_global_messages_received_total`),
 				Description: "Messages that the broker receives in a second, from all publishers."},
 			{Title: "Returned as unroutable", Unit: PerSecond, Query: perSecond(`rabbitmq_global_messages_unroutable_returned_total`),
-				Description: "Messages in a second that the broker gave back to their publisher."},
+				Description: "Messages in a second that the broker gave back to their publisher; the watchdog tests its permission by one at each look."},
 			{Title: "Memory alarm", Unit: Count, Query: `max(rabbitmq_alarms_memory_used_watermark)`,
 				Description: "1 while a node blocks publishers because of its memory."},
 			{Title: "Disk alarm", Unit: Count, Query: `max(rabbitmq_alarms_free_disk_space_watermark)`,
@@ -166,7 +166,8 @@ var deadLetters = Dashboard{
 			{Title: "New dead letters", Unit: PerSecond, Legend: "worker", Query: perSecond(`composerp_worker_messages_total{outcome=~"dead|quarantined"}`, "worker"),
 				Description: "Messages in a second that became dead letters, those of quarantined classes included."},
 			{Title: "Oldest dead letter", Unit: Seconds, Legend: "queue", Query: `time() - min by (queue) (composerp_dead_letters_oldest_timestamp_seconds)`,
-				Description: "For how long the oldest dead letter of each worker has waited for a person; none where nothing waits."},
+				Otherwise:   zeroOfPools,
+				Description: "For how long the oldest dead letter of each worker has waited for a person; 0 where nothing waits."},
 			{Title: "Share that fails", Unit: Share, Query: failedShare("1h"),
 				Description: "Share of the last hour's messages that became dead letters."},
 			{Title: "Unrouted events", Unit: Count, Query: `sum(` + depth + `{queue="composerp.unrouted"})`,
@@ -200,10 +201,11 @@ var scaling = Dashboard{
 	Rows: []Row{
 		{"Slots", []Panel{
 			{Title: "Desired", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_pool_desired)`,
-				Description: "Slots that each pool should have; pools that follow flags have no number."},
-			{Title: "Running", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_pool_running)`,
+				Otherwise:   runningByPool,
+				Description: "Slots that each pool should have; of pools that follow flags, the slots that run."},
+			{Title: "Running", Unit: Count, Legend: "queue", Query: runningByPool,
 				Description: "Slots of each pool that living nodes report as running."},
-			{Title: "Without a node", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_pool_unplaced)`,
+			{Title: "Without a node", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_pool_unplaced)`, Otherwise: zeroOfPools,
 				Description: "Slots that no node has room for."},
 			{Title: "Paused", Unit: Count, Legend: "worker", Query: sumBy("composerp_worker_paused_slots", "worker"),
 				Description: "Slots that wait because the database or a dependency is unavailable."},
@@ -212,14 +214,15 @@ var scaling = Dashboard{
 			{Title: "Time until queues are empty", Unit: Seconds, Legend: "worker", Query: drainTime("$window"),
 				Description: "Backlog divided by the rate at which each worker handles it now, without new messages."},
 			{Title: "Target of the autoscaler", Unit: Seconds, Legend: "queue", Query: `max by (queue) (composerp_pool_drain_target_seconds)`,
-				Description: "Time in which the autoscaler wants a backlog handled; pools with another mode have no number."},
+				Otherwise:   zeroOfPools,
+				Description: "Time in which the autoscaler wants a backlog handled; 0 for pools that it does not scale."},
 			{Title: "Waiting", Unit: Count, Legend: "worker", Query: sumByWorker(depth + ofWorkers),
 				Description: "Messages in each worker's queue and lanes, those in hand included."},
 		}},
 		{"Lanes", []Panel{
-			{Title: "Lanes", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_lanes)`,
-				Description: "Lanes that a queue is divided into."},
-			{Title: "Lanes without a node", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_lanes_unowned)`,
+			{Title: "Lanes", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_lanes)`, Otherwise: zeroOfPools,
+				Description: "Lanes that a queue is divided into; 0: none."},
+			{Title: "Lanes without a node", Unit: Count, Legend: "queue", Query: `max by (queue) (composerp_lanes_unowned)`, Otherwise: zeroOfPools,
 				Description: "Lanes that no living node has handled for 30 s: their events wait."},
 		}},
 	},
@@ -254,6 +257,12 @@ var business = Dashboard{
 		}},
 	},
 }
+
+// Every pool has its number of slots, whatever else is known of it.
+const (
+	runningByPool = `max by (queue) (composerp_pool_running)`
+	zeroOfPools   = `0 * ` + runningByPool
+)
 
 func lastHour(title, worker, description string) Panel {
 	return Panel{Title: title, Unit: Count, Description: description,

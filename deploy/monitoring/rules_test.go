@@ -93,7 +93,7 @@ func TestAPrometheusThatDoesNotStart(t *testing.T) {
 	if _, err := monitoring.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "opening storage failed") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("with one that ends: %v", err)
 	}
-	// Somebody takes the usual port in the moment before it begins: it gets another one.
+	// The usual port is taken in the moment before it begins: it gets another one.
 	write(t, program, `#!/bin/sh
 case "$*" in
 *:9090*) echo 'err="listen tcp 127.0.0.1:9090: bind: address already in use"' ;;

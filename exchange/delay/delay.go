@@ -132,6 +132,11 @@ func (t *Times) Until(s Stage, at time.Time) {
 	}
 }
 
+// Age is the sum of all stages if the present one ends at that moment.
+func (t *Times) Age(at time.Time) time.Duration {
+	return t.Total() + time.Duration(max(0, at.UnixMicro()-t.until))*time.Microsecond
+}
+
 // Move takes up to a time out of one stage and counts it to another.
 func (t *Times) Move(from, to Stage, spent time.Duration) {
 	moved := min(t.in[from], max(0, spent.Microseconds()))

@@ -3,8 +3,10 @@ package wording
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
@@ -50,6 +52,32 @@ func Count(n int64, noun string) string {
 	}
 	return Thousands(n) + " " + noun + "s"
 }
+
+// Span is a length of time as people read it: exact where it is short, and then in its two largest units, such as
+// 215ms, 2.35s, 42s, 3m20s, 5h12m and 3d4h. Less than nothing is nothing: clocks differ.
+func Span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 10*time.Second {
+		d = d.Round(time.Second)
+	}
+	switch {
+	case d <= 0:
+		return "0s"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.String()
+	case d < 2*day:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	d = d.Round(time.Hour)
+	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+}
+
+// Seconds is Span of a number of seconds.
+func Seconds(s float64) string { return Span(time.Duration(s * float64(time.Second))) }
 
 // LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
 // connection refused". The caller has named the address.

@@ -3,6 +3,7 @@ package wording_test
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/exchange/wording"
 )
@@ -29,6 +30,18 @@ func TestShortened(t *testing.T) {
 func TestOneLine(t *testing.T) {
 	if got := wording.OneLine(" a\n\tb  c\r\n"); got != "a b c" {
 		t.Errorf("the line is %q", got)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for seconds, want := range map[float64]string{
+		-1: "0s", 0: "0s", 0.2154: "215ms", 0.9996: "1s", 2.3456: "2.35s", 9.999: "10s", 42.4: "42s", 59.6: "1m0s", 200: "3m20s", 3599.6: "1h0m",
+		18725: "5h12m", 2 * 86400: "2d0h", 2*86400 - 20: "48h0m", 90 * 3600: "3d18h",
+	} {
+		if got := wording.Span(time.Duration(seconds * float64(time.Second))); got != want || wording.Seconds(seconds) != want {
+			t.Errorf("%v seconds read %s, want %s", seconds, got, want)
+		}
 	}
 }
 

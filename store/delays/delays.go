@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/topology"
@@ -66,6 +67,28 @@ func eachLate(row *sql.Rows, do func(consumer string, at time.Time, id uuid.UUID
 	return unpack(packed, func(id uuid.UUID, stages []Spent) { do(consumer, at, id, stages) })
 }
 
+var keptOf = pg.SQL(`
+SELECT consumer, handled_at, late FROM delivery_delay d
+WHERE handled_at >= $2 AND EXISTS (SELECT 1 FROM unnest($1::bytea[]) AS wanted(id) WHERE position(wanted.id IN d.late) > 0) ORDER BY id DESC`)
+
+// LateOf gives the late deliveries of some events that were handled since a time, by event and consumer: of several the
+// first. It looks through all that is kept since then, once an event.
+func LateOf(ctx context.Context, db *store.DB, events []uuid.UUID, since time.Time) (map[uuid.UUID]map[string]Newly, error) {
+	found := map[uuid.UUID]map[string]Newly{}
+	wanted := make(pq.ByteaArray, len(events))
+	for i, id := range events {
+		wanted[i], found[id] = id[:], map[string]Newly{}
+	}
+	err := pg.Each(ctx, db, fmt.Sprintf("reading the times of %d events", len(events)), keptOf, func(row *sql.Rows) error {
+		return eachLate(row, func(consumer string, at time.Time, id uuid.UUID, stages []Spent) {
+			if of, asked := found[id]; asked {
+				of[consumer] = newly(consumer, at, id, stages)
+			}
+		})
+	}, wanted, since)
+	return found, err
+}
+
 // A row has one late delivery or more.
 var newest = pg.SQL(`SELECT consumer, handled_at, late FROM delivery_delay ORDER BY id DESC LIMIT $1`)
 
@@ -79,14 +102,18 @@ type Newly struct {
 	Widest    string    `json:"widest"`  // the stage that took most
 }
 
+func newly(consumer string, at time.Time, id uuid.UUID, stages []Spent) Newly {
+	var d Delivery
+	d.add(stages...)
+	return Newly{EventID: id, Consumer: consumer, Queue: topology.QueueName(consumer), HandledAt: at, Seconds: d.Seconds, Widest: d.Widest}
+}
+
 // Newest lists the deliveries that were late, the last one first; limit 0 lists all that are kept.
 func Newest(ctx context.Context, db *store.DB, limit int) ([]Newly, error) {
 	list := []Newly{}
 	err := pg.Each(ctx, db, "listing late deliveries", newest, func(row *sql.Rows) error {
 		return eachLate(row, func(consumer string, at time.Time, id uuid.UUID, stages []Spent) {
-			var d Delivery
-			d.add(stages...)
-			list = append(list, Newly{EventID: id, Consumer: consumer, Queue: topology.QueueName(consumer), HandledAt: at, Seconds: d.Seconds, Widest: d.Widest})
+			list = append(list, newly(consumer, at, id, stages))
 		})
 	}, sqlvalue.AtMost(limit))
 	if limit > 0 && len(list) > limit {

@@ -95,17 +95,47 @@ type RedriveProgress struct {
 	Again    int       `db:"again"`     // redriven before, and pending again
 	Pending  int       `db:"pending"`   // all that are left
 	Last     time.Time `db:"last"`      // when the last one went back
+	// Began is when the first one of the latest redrive went back: none had gone back for RedrivePause before it.
+	Began  time.Time `db:"began"`
+	Latest int       `db:"latest"` // that have gone back since then
 }
 
+// RedrivePause is how long no letter goes back between two redrives.
+const RedrivePause = 2 * time.Minute
+
+// Rate is how many letters the latest redrive sends back in a second; 0 while that is not known.
+func (r RedriveProgress) Rate() float64 {
+	if !r.Last.After(r.Began) {
+		return 0
+	}
+	return float64(r.Latest) / r.Last.Sub(r.Began).Seconds()
+}
+
+// Remaining is how long the letters that are left need at the rate of the latest redrive; 0 while that is not known.
+func (r RedriveProgress) Remaining() time.Duration {
+	rate := r.Rate()
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(r.Pending) / rate * float64(time.Second))
+}
+
+// A letter begins a redrive when none went back to its consumer for a while before it.
 var redriveProgress = pg.SQL(`
-SELECT d.consumer, count(*) FILTER (WHERE d.redriven_at >= $11) AS sent_back, count(*) FILTER (WHERE d.lies AND d.redrives > 0) AS again,
-       count(*) FILTER (WHERE d.lies) AS pending, max(d.redriven_at) AS last
-FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer HAVING max(d.redriven_at) >= $11 ORDER BY last DESC, d.consumer`)
+WITH chosen AS (
+    SELECT d.consumer, d.redriven_at, d.redrives, d.lies, d.redriven_at - lag(d.redriven_at) OVER (PARTITION BY d.consumer ORDER BY d.redriven_at) AS pause
+    FROM dead_letter d WHERE ` + chosenLetters + `),
+latest AS (
+    SELECT c.consumer, max(c.redriven_at) AS began FROM chosen c
+    WHERE c.redriven_at IS NOT NULL AND (c.pause IS NULL OR c.pause > make_interval(secs => $12)) GROUP BY c.consumer)
+SELECT c.consumer, count(*) FILTER (WHERE c.redriven_at >= $11) AS sent_back, count(*) FILTER (WHERE c.lies AND c.redrives > 0) AS again,
+       count(*) FILTER (WHERE c.lies) AS pending, max(c.redriven_at) AS last, l.began, count(*) FILTER (WHERE c.redriven_at >= l.began) AS latest
+FROM chosen c JOIN latest l ON l.consumer = c.consumer GROUP BY c.consumer, l.began HAVING max(c.redriven_at) >= $11 ORDER BY last DESC, c.consumer`)
 
 // RedrivesSince returns the consumers to which letters of a filter went back since a time, the last redrive first.
 func RedrivesSince(ctx context.Context, db *store.DB, of LetterFilter, since time.Time) ([]RedriveProgress, error) {
 	of.IncludeResolved = true
-	return pg.List[RedriveProgress](ctx, db, "reading how far redrives have come", redriveProgress, of.arguments(since)...)
+	return pg.List[RedriveProgress](ctx, db, "reading how far redrives have come", redriveProgress, of.arguments(since, RedrivePause.Seconds())...)
 }
 
 // LetterGroup is dead letters of one consumer, event type and error fingerprint.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/lib/pq"
 
@@ -218,30 +219,43 @@ func (s State) because(queue, node string) string {
 	return "the desired number has changed"
 }
 
-var waitingSince = pg.SQL(`
-SELECT q.queue, extract(epoch FROM clock_timestamp() - min(t.made_at)) AS seconds
-FROM unnest($1::text[], $2::bigint[]) q(queue, seq) JOIN tick t ON t.max_seq >= q.seq GROUP BY q.queue`)
+// lookedThrough is how many places of the log behind the last message taken are looked through for the next one: a
+// queue of rare events costs no more.
+const lookedThrough = 20_000
 
-// Ages tells for how many seconds at least the newest message that a queue's slots have taken has been in the log. The
-// messages that wait are little younger. A queue without such a message is left out.
-func Ages(ctx context.Context, db *store.DB, reports []Report) (map[string]float64, error) {
+var waitingSince = pg.SQL(`
+SELECT q.queue, extract(epoch FROM clock_timestamp() - (
+    SELECT e.logged_at FROM (SELECT l.type, l.logged_at FROM event_log l WHERE l.seq > q.seq ORDER BY l.seq LIMIT $4) e
+    WHERE e.type = ANY (string_to_array(q.types, ' ')) LIMIT 1)) AS seconds
+FROM unnest($1::text[], $2::bigint[], $3::text[]) q(queue, seq, types)`)
+
+// Ages tells for how many seconds the oldest event that a queue's slots have not taken has been in the log: the
+// first one of the queue's types behind the newest that they have taken. That one itself says nothing: a queue may
+// have had no message for a night. A queue is left out where no slot has taken an event from the log yet, or where
+// none is behind it, because what waits are retries or came straight over AMQP.
+func Ages(ctx context.Context, db *store.DB, reports []Report, types map[string][]string) (map[string]float64, error) {
 	newest := map[string]int64{}
 	for _, r := range reports {
 		newest[r.Queue] = max(newest[r.Queue], r.Seq)
 	}
-	queues, seqs := pq.StringArray{}, pq.Int64Array{}
+	queues, seqs, wanted := pq.StringArray{}, pq.Int64Array{}, pq.StringArray{}
 	for queue, seq := range newest {
-		if seq > 0 {
-			queues, seqs = append(queues, queue), append(seqs, seq)
+		if seq > 0 && len(types[queue]) > 0 {
+			queues, seqs, wanted = append(queues, queue), append(seqs, seq), append(wanted, strings.Join(types[queue], " "))
 		}
+	}
+	ages := make(map[string]float64, len(queues))
+	if len(queues) == 0 {
+		return ages, nil
 	}
 	rows, err := pg.List[struct {
 		Queue   string
-		Seconds float64
-	}](ctx, db, "reading the age of queued messages", waitingSince, queues, seqs)
-	ages := make(map[string]float64, len(rows))
+		Seconds *float64
+	}](ctx, db, "reading the age of queued messages", waitingSince, queues, seqs, wanted, lookedThrough)
 	for _, r := range rows {
-		ages[r.Queue] = r.Seconds
+		if r.Seconds != nil {
+			ages[r.Queue] = *r.Seconds
+		}
 	}
 	return ages, err
 }

@@ -8,8 +8,8 @@
 //	hash    h1        | h2 = H(h1, 6..11 and their digests)
 //
 // An event's digest is over its position, its times, its header, and the hash of its body. The body itself is held
-// against that hash when the log is verified. Beside the hash a seal has the beginning of each digest: by it Verify names
-// the event, where the hash alone would name the range.
+// against that hash when the log is verified. Beside the hash a seal has the beginning of each digest: by it Verify
+// names the event, where the hash alone would name the range.
 //
 // Who may write every table can change the log and make the chain anew. So an audit signs the newest seal, with a key
 // that is not in the database, and leaves the receipt as a file (Receipt). A chain that was made anew has another hash
@@ -23,7 +23,7 @@
 //     the range around them: an event that appears there is found.
 //   - What a restore changes is not in the digest: the transaction's id and the epoch. The chain of a restored database
 //     goes on where the backup's ended, and a receipt younger than the backup says that the log ends too early.
-//   - Of two processes that seal at once one writes the row; the other one finds the number taken, and goes on after it.
+//   - Of two processes that seal at once one writes the row; the other finds the number taken, and goes on after it.
 //
 // # Failure analysis
 //
@@ -31,6 +31,6 @@
 // call, which reads the same rows, for the range is final; a crash after it leaves nothing to do. A receipt is written
 // beside its name and then renamed: it is whole or not there.
 //
-// What is not found: an event that was changed before its range was sealed (a chore seals every 15 s), and a change made
-// together with the chain by somebody who may write every table, after the newest receipt that was kept elsewhere.
+// What is not found: an event that was changed before its range was sealed (a chore seals every 15 s), and a change
+// made together with the chain by a role that may write every table, after the newest receipt that was kept elsewhere.
 package seal

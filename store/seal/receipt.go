@@ -24,7 +24,7 @@ import (
 type Receipt struct {
 	Head
 	SignedAt time.Time `json:"signedAt"`
-	Verdict  string    `json:"verdict"`  // the audit's
+	Result   string    `json:"result"`   // of the audit: "proven"
 	Database string    `json:"database"` // its name, and the server's identifier by pg_control_system()
 	// Signature is by Ed25519 (RFC 8032), over the receipt's JSON with this field left empty.
 	Signature []byte `json:"signature"`
@@ -33,8 +33,8 @@ type Receipt struct {
 var identity = pg.SQL(`SELECT current_database() || '@' || system_identifier FROM pg_control_system()`)
 
 // Prepare seals the log and gives the receipt of an audit that has proven it, to be signed.
-func Prepare(ctx context.Context, db *store.DB, verdict string, at time.Time) (r Receipt, err error) {
-	r = Receipt{SignedAt: at, Verdict: verdict}
+func Prepare(ctx context.Context, db *store.DB, result string, at time.Time) (r Receipt, err error) {
+	r = Receipt{SignedAt: at, Result: result}
 	if r.Head, err = Seal(ctx, db); err == nil {
 		r.Database, err = pg.One[string](ctx, db, "asking which database this is", identity)
 	}
@@ -86,8 +86,8 @@ func (r Receipt) Write(dir string) (path string, err error) {
 	return path, nil
 }
 
-// ReadReceipts reads the receipts of a directory, and gives those that the key's owner has signed and a finding for each
-// other one.
+// ReadReceipts reads the receipts of a directory, and gives those that the key's owner has signed, and a finding for
+// each other one.
 func ReadReceipts(dir string, key ed25519.PublicKey) (signed []Receipt, others []Finding, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {

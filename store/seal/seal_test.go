@@ -60,7 +60,7 @@ func TestEachChangeOfASealedLogIsFound(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	sealed(t, p, p.NewTicker(), 3, 5) // positions 1 to 5, 7 to 11 and 13 to 17
 	if r := verify(t, p); r.Found != 0 || r.Events != 15 || r.Seals != 3 || r.Unsealed != 0 || r.SealedAt == nil {
-		t.Fatalf("of a log that nobody changed: %+v", r)
+		t.Fatalf("of a log that is as it was: %+v", r)
 	}
 	p.Exec(`CREATE TABLE kept AS SELECT * FROM event_log`)
 	p.Exec(`CREATE TABLE kept_seals AS SELECT * FROM log_seal`)
@@ -148,7 +148,7 @@ func TestAChainMadeAnewIsFoundByTheReceipt(t *testing.T) {
 	}
 	signed, others := read()
 	if r := verify(t, p, signed...); r.Found != 0 || len(others) != 0 || r.Receipts != 1 || r.Signed != 15 || !r.SignedAt.Equal(storetest.Morning) {
-		t.Fatalf("of a log that nobody changed: %+v, %v", r, others)
+		t.Fatalf("of a log that is as it was: %+v, %v", r, others)
 	}
 
 	// The log is edited with every hash in it, and sealed again.

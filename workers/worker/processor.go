@@ -281,6 +281,9 @@ func (p processor) keepLate(ctx context.Context, tx *Tx) error {
 	}
 	now, late := time.Now(), []delays.Late(nil)
 	for i := range tx.claimed {
+		if !p.batch.MayBeLate(&tx.claimed[i].times, now) {
+			continue // its times end once, after the commit
+		}
 		times := tx.claimed[i].times
 		p.batch.End(&times, now)
 		if timing.IsLate(&times) {

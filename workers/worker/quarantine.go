@@ -41,7 +41,7 @@ func (s *slot) record(ctx context.Context, m message, failure error, outcome fai
 		})
 	})
 	if err != nil && !notTheMessages(ctx, err) {
-		s.about(m.Message, f.Attempt).Error(logNotRecorded, "error", err)
+		s.about(m.Message, traceOf(m), f.Attempt).Error(logNotRecorded, "error", err)
 		return "", nil
 	}
 	return class, err

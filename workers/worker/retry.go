@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -105,13 +107,21 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 	}
 	s.count(string(outcome), 1)
 	s.span(m, 1, s.processor.batch.Began, string(outcome), failure)
-	s.about(copied, attempt+1).Warn(logFailed, "outcome", outcome, "class", class, "error", failure)
+	s.about(copied, traceOf(m), attempt+1).Warn(logFailed, "outcome", outcome, "class", class, "error", failure)
 	return nil
 }
 
-// about is the log for lines about a message, without its payload, and about that attempt, from 1.
-func (s *slot) about(m rabbitmq.Message, attempt int) *slog.Logger {
-	return s.Log.With("event", m.ID, "type", m.Type, "queue", s.queue, "attempt", attempt, "trace", event.TraceOf(m.Body))
+// about is the log for lines about a message, without its payload, about its trace and about that attempt, from 1.
+func (s *slot) about(m rabbitmq.Message, trace string, attempt int) *slog.Logger {
+	return s.Log.With("event", m.ID, "type", m.Type, "queue", s.queue, "attempt", attempt, "trace", trace)
+}
+
+// traceOf is the trace id of a message; that of one that was not decoded is looked for in its body.
+func traceOf(m message) string {
+	if m.event.ID == uuid.Nil {
+		return event.TraceOf(m.Body)
+	}
+	return m.event.Metadata.TraceID()
 }
 
 // timesOf are the times of a message that failed, until now.
@@ -139,7 +149,7 @@ func (s *slot) publishCopy(ctx context.Context, m rabbitmq.Message) error {
 		if !errors.Is(err, rabbitmq.ErrNacked) && !errors.Is(err, rabbitmq.ErrUnroutable) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
-		s.about(m, max(1, rabbitmq.Delivery{Message: m}.Attempt())).Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
+		s.about(m, event.TraceOf(m.Body), max(1, rabbitmq.Delivery{Message: m}.Attempt())).Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
 		if !backoff.wait(ctx) {
 			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
 		}
@@ -210,7 +220,7 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	s.count(string(failures.OutcomeDeferred), 1)
 	s.span(m, 1, s.processor.batch.Began, string(failures.OutcomeDeferred), away)
 	s.deferred.add(away)
-	log := s.about(copied, max(0, m.Attempt())+1)
+	log := s.about(copied, traceOf(m), max(0, m.Attempt())+1)
 	log.Info(logDeferred, "dependency", away.dependency, "wait", away.wait, "error", away)
 	if away.lone && s.lone.Due() {
 		log.Warn(logLone, "dependency", away.dependency, "error", away)

@@ -51,7 +51,7 @@ func (s *slot) processOne(ctx context.Context, one []message) error {
 			return s.fail(ctx, one[0], err)
 		}
 		if waits.Due() {
-			s.about(one[0].Message, max(0, one[0].Attempt())+1).Warn(logDependencyAway, "dependency", away.dependency, "wait", away.wait, "error", err)
+			s.about(one[0].Message, traceOf(one[0]), max(0, one[0].Attempt())+1).Warn(logDependencyAway, "dependency", away.dependency, "wait", away.wait, "error", err)
 		}
 		if !s.pause(ctx, max(firstBackoff, min(away.wait, longestBackoff))) {
 			return ctx.Err()

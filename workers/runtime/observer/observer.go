@@ -65,6 +65,14 @@ func (o *Observer) Observe(ctx context.Context) Snapshot {
 	return now
 }
 
+// ObserveManagement reads what the management API tells alone: topology, queues with their policies, and nodes. It
+// opens no session and publishes nothing. Of what it does not tell Snapshot.Unseen is the reason.
+func (o *Observer) ObserveManagement(ctx context.Context) Snapshot {
+	now := newSnapshot()
+	now.Unseen = within(ctx, func(ctx context.Context) error { return o.askManagement(ctx, &now) })
+	return now
+}
+
 // ObserveQueues reads the queues alone: the management API's figures and, exactly, the depth of each queue. It waits
 // for the broker for as long as ctx allows.
 func (o *Observer) ObserveQueues(ctx context.Context) Snapshot {

@@ -29,6 +29,12 @@ func IsLate(times *delay.Times) bool {
 	return times.Total() >= LateAfter
 }
 
+// MayBeLate tells whether one of the batch's deliveries may be late if it ends at that moment: it costs less than
+// to end the times, and most are not.
+func (b *Batch) MayBeLate(times *delay.Times, at time.Time) bool {
+	return b.locked > 0 || b.away > 0 || times.Age(at) >= LateAfter || IsLate(times)
+}
+
 // Of are the times of a delivery whose batch began then. Without times of its own, or where these are a publisher's
 // that is not trusted, they begin with its arrival, and measured is false.
 func Of(d rabbitmq.Delivery, trusted bool, began time.Time) (times delay.Times, measured bool) {
