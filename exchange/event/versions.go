@@ -179,6 +179,30 @@ func Upcast(body []byte) ([]byte, error) {
 	return text, nil
 }
 
+// Steps returns an event's body in each later version of its type, after upcasting from one to the next, and none when
+// it is in the current version. The error is a *FieldError.
+func Steps(body []byte) ([][]byte, error) {
+	d, ferr := parse(body)
+	if ferr != nil {
+		return nil, ferr
+	}
+	defer d.release()
+	e, formers := d.upcastsOf()
+	var steps [][]byte
+	for i := range formers {
+		next := *e
+		if i+1 < len(formers) {
+			next.Version = formers[i+1].Version
+		}
+		text, ferr := d.upcast(&next, formers[:i+1])
+		if ferr != nil {
+			return nil, ferr
+		}
+		steps = append(steps, text)
+	}
+	return steps, nil
+}
+
 // Proposal is a payload's schema that the catalogue does not have, to hold events to.
 type Proposal struct{ schema *schema }
 

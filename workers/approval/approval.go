@@ -43,7 +43,7 @@ const source = "approval"
 
 // New declares the approval worker.
 func New() worker.Worker {
-	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Linger(50*time.Millisecond))
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Emits(event.TypePurchaseOrderApproved), worker.Linger(50*time.Millisecond))
 }
 
 // approve decides about all the orders at once, and emits the decisions in their order.

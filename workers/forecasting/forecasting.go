@@ -76,7 +76,7 @@ const look = time.Second
 // New declares the forecasting worker.
 func New() worker.Worker {
 	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, forecast),
-		worker.Linger(100*time.Millisecond))
+		worker.Emits(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond))
 }
 
 // note adds what customers took and brought back to the demand of its day, and

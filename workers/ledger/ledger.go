@@ -67,7 +67,8 @@ import (
 // New declares the ledger worker.
 func New() worker.Worker {
 	return worker.New("ledger", countSales(), worker.OnBatch(post,
-		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted))
+		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted),
+		worker.Emits(event.TypeInventoryUpdated, event.TypeInventoryLowStock))
 }
 
 // post moves the goods of a batch of events, in arrival order, set-based.

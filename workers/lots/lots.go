@@ -44,7 +44,7 @@ import (
 // New declares the lots worker.
 func New() worker.Worker {
 	k := keeper{new(lots.Balances)}
-	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(100*time.Millisecond))
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Emits(event.TypeLotExpiring), worker.Linger(100*time.Millisecond))
 }
 
 type keeper struct{ shelves *lots.Balances }

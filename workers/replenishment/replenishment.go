@@ -79,7 +79,7 @@ func New() worker.Worker {
 			return replenish(ctx, tx, &known, events)
 		},
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
-		worker.Linger(100*time.Millisecond))
+		worker.Emits(event.TypeReplenishmentTriggered, event.TypePurchaseOrderCreated), worker.Linger(100*time.Millisecond))
 }
 
 // replenish handles a batch of events, in arrival order, set-based: first all that
