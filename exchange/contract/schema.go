@@ -52,8 +52,23 @@ func compareSchemas(p schemaPair, of Change, path string) ([]Change, error) {
 // resolver follows the references of a schema.
 type resolver struct {
 	own, envelope any
+	annotated     bool // expanded keeps annotations
 	err           error
 	depth         int
+}
+
+// Inlined returns a schema as one without references and definitions, for readers that follow none. It may refer to the
+// definitions of the envelope's schema.
+func Inlined(text, envelope string) (map[string]any, error) {
+	schema, of := parsed(text), parsed(envelope)
+	if err := cmp.Or(schema.err, of.err); err != nil {
+		return nil, err
+	}
+	r := resolver{own: schema.root, envelope: of.root, annotated: true}
+	all, _ := r.expanded(schema.root, 0).(map[string]any)
+	delete(all, "$defs")
+	delete(all, "$schema")
+	return all, r.err
 }
 
 // maxDepth bounds schemas that hold themselves.
@@ -139,7 +154,13 @@ func (r *resolver) expanded(value any, depth int) any {
 		}
 		all := make(map[string]any, len(v))
 		for k, inner := range v {
-			if !annotations[k] {
+			if fields, are := inner.(map[string]any); are && k == "properties" { // a field may have an annotation's name
+				of := make(map[string]any, len(fields))
+				for name, field := range fields {
+					of[name] = r.expanded(field, depth+1)
+				}
+				all[k] = of
+			} else if r.annotated || !annotations[k] {
 				all[k] = r.expanded(inner, depth+1)
 			}
 		}
