@@ -30,8 +30,8 @@ setup: ## install PostgreSQL, RabbitMQ and Prometheus when they are missing (Deb
 
 setup-tests:
 	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager chromium
-	@cd deploy/tools/axe && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund >&2; \
-	else echo "setup: npm is missing, and the browser's test of the page needs it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi
+	@for tool in axe asyncapi; do cd $(CURDIR)/deploy/tools/$$tool && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund --ignore-scripts >&2 || exit 1; \
+	else echo "setup: npm is missing, and tests of the page and of AsyncAPI need it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi; done
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 
