@@ -64,9 +64,9 @@ test-busy: ## make test three times, with two busy loops a core beside it
 matrix: ## tests, a cluster, demo and chaos on Debian 13's servers, set up in .matrix (Debian, as root; VERSIONS=next: sid's; SHORT=1: minutes)
 	deploy/matrix/run.sh $(if $(SHORT),--short) $(if $(filter next,$(VERSIONS)),sid,trixie)
 
-generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
+generate: ## write what is generated: schemas of events, docs/reference with its AsyncAPI document, the fleet's topology, help texts
 	go generate ./...
-	go test ./cli -run 'TestReference|TestGoldenHelp' -update
+	go test ./cli -run 'TestReference|TestGoldenHelp|TestAsyncAPI|TestTheDrawingOfTheFleet' -update
 	go test ./workers ./exchange/topology -run Golden -update
 
 clients: ## install what the clients in docs/examples need (npm; python3-pika on Debian, as root), so that tests run them

@@ -20,9 +20,9 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// goldenRun are the command lines of a small shop whose fleet emits every type: goods with and without a lot, a sale and
-// a return, a transfer and its receipt, orders that the policy approves, that a person approves, and that a person
-// rejects. Each waits until the log has so many events of a type, so that figures and numbers are the same each time.
+// goldenRun are the command lines of a small shop whose fleet emits every type: goods with and without a lot, a sale
+// and a return, a transfer and its receipt, orders that the policy approves, that a person approves, and that a person
+// rejects. Each waits until the log has count events of a type, so that figures are the same each time.
 var goldenRun = []struct {
 	line  string
 	until event.Type
@@ -96,7 +96,7 @@ func (h *environment) emitAsDeclared() {
 		if err := json.Unmarshal(raw, &emitted); err != nil {
 			h.Fatal(err)
 		}
-		declared := slices.Sorted(slices.Values(w.Emitted()))
+		declared := slices.Sorted(slices.Values(w.Emits))
 		if slices.Sort(emitted); !slices.Equal(emitted, declared) {
 			h.Errorf("%s emits %v, and declares %v", w.Name(), emitted, declared)
 		}

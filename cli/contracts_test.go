@@ -34,7 +34,7 @@ func fileText(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// The AsyncAPI document in docs is what this program exports, and AsyncAPI's own parser finds no error or warning in it.
+// The AsyncAPI document in docs is what this program exports, and AsyncAPI's own parser finds no error or warning.
 func TestAsyncAPI(t *testing.T) {
 	t.Parallel()
 	const file = "../docs/reference/asyncapi.json"

@@ -329,7 +329,7 @@ func eventsReference(t *testing.T) string {
 	}
 	publishers := func(e catalogue.Entry) string {
 		if len(e.PublishedBy) == 0 {
-			t.Errorf("%s has no publisher: declare it by worker.Emits, or add a command to package catalogue", e.Type)
+			t.Errorf("%s has no publisher: declare it by emits.Types, or add a command to package catalogue", e.Type)
 		}
 		var names []string
 		for _, p := range e.PublishedBy {

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// TestNothingPublishedBreaks is the gate: what was published of an event type holds, or has an upcaster.
+// TestNothingPublishedBreaks: what was published of an event type holds, or has an upcaster.
 // `composerp contracts check` says the same, with the consumers that a refused change would hurt.
 func TestNothingPublishedBreaks(t *testing.T) {
 	t.Parallel()

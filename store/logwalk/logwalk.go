@@ -6,7 +6,6 @@ package logwalk
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
@@ -19,8 +18,7 @@ import (
 
 // Query says which events to read.
 type Query struct {
-	Types  []event.Type // none: all
-	Tenant string       // empty: all
+	Types []event.Type // none: all
 	// Progress, if set, is called with how many positions of the log have been read, and how many there are.
 	Progress func(read, all int64)
 }
@@ -35,18 +33,15 @@ type Event struct {
 	Body    sql.RawBytes
 }
 
-// ErrStop ends a walk early, without an error.
-var ErrStop = errors.New("the walk has seen enough")
-
 // part is how many positions of the log one statement reads.
 const part = 20_000
 
 var page = pg.SQL(`
 SELECT e.seq, e.event_id, e.type, e.version, e.tenant_id, e.body FROM event_log e
-WHERE e.seq > $1 AND e.seq <= $2 AND (cardinality($3::text[]) = 0 OR e.type = ANY ($3)) AND ($4 = '' OR e.tenant_id = $4)
+WHERE e.seq > $1 AND e.seq <= $2 AND (cardinality($3::text[]) = 0 OR e.type = ANY ($3))
 ORDER BY e.seq`)
 
-// Each gives the events to take, in log order.
+// Each gives the events to take, in log order. An error of take ends the walk.
 func Each(ctx context.Context, db *store.DB, q Query, take func(Event) error) error {
 	end, err := eventlog.End(ctx, db)
 	if err != nil {
@@ -64,10 +59,7 @@ func Each(ctx context.Context, db *store.DB, q Query, take func(Event) error) er
 				return err
 			}
 			return take(e)
-		}, after, upto, types, q.Tenant)
-		if errors.Is(err, ErrStop) {
-			return nil
-		}
+		}, after, upto, types)
 		if err != nil {
 			return err
 		}

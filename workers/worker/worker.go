@@ -14,11 +14,12 @@ import (
 
 // Worker is a declared worker: a name, the event types it subscribes to, and their handlers.
 type Worker struct {
+	Emits []event.Type // what its handlers emit, as package emits has declared it
+
 	name         string
 	queue        string // its own, but for OnMessages
 	types        []event.Type
 	former       []event.Type
-	emits        []event.Type
 	retryDelays  []time.Duration
 	batch        int
 	prefetch     int
@@ -108,18 +109,6 @@ func ExternalOnly() Option { return func(w *Worker) { w.externalOnly = true } }
 // queue may still be bound for them, or hold some. The handler gets them too.
 func Formerly(types ...event.Type) Option { return func(w *Worker) { w.former = types } }
 
-// Emits declares the types that the worker's handlers emit: the contracts and the drawing of the fleet show them.
-func Emits(types ...event.Type) Option {
-	return func(w *Worker) {
-		for _, t := range types {
-			if _, known := event.Lookup(t); !known {
-				panic(fmt.Sprintf("worker %s: the event catalogue has no type %q to emit", w.name, t))
-			}
-			w.emits = append(w.emits, t)
-		}
-	}
-}
-
 // Batch sets how many messages one transaction takes at most, and how many the
 // broker may send ahead.
 func Batch(size, prefetch int) Option {
@@ -152,9 +141,6 @@ func (w Worker) Queue() string { return w.queue }
 
 // Types are the event types it subscribes to.
 func (w Worker) Types() []event.Type { return w.types }
-
-// Emitted are the event types that it declares to emit.
-func (w Worker) Emitted() []event.Type { return w.emits }
 
 // FullBatch is how many messages the worker handles at once at the most.
 func (w Worker) FullBatch() int { return w.batch }

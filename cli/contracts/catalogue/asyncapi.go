@@ -37,7 +37,7 @@ func AsyncAPI(set contract.Set, entries []Entry, fleet workers.Declaration) ([]b
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(object{
-		"asyncapi": "3.0.0",
+		"asyncapi": "3.0.0", "x-generated": "by composerp contracts export; make generate writes the one in docs/reference",
 		"info": object{
 			"title": "Composerp events", "version": "1.0.0",
 			"description": "The events of a retail and distribution ERP, as the fleet publishes and consumes them over RabbitMQ. " +

@@ -64,7 +64,7 @@ func Of(set contract.Set, fleet workers.Declaration) ([]Entry, error) {
 			e.PublishedBy = append(e.PublishedBy, externalSystems, Publisher{"composerp import", Command}, Publisher{"composerp publish", Command})
 		}
 		for _, w := range declared {
-			if slices.Contains(w.Emitted(), c.Type) {
+			if slices.Contains(w.Emits, c.Type) {
 				e.PublishedBy = append(e.PublishedBy, Publisher{w.Name(), Worker})
 			}
 			if slices.Contains(w.Types(), c.Type) {

@@ -45,7 +45,7 @@ type view struct {
 // Former are the versions before the current one.
 func (e Entry) Former() []string { return e.Versions[:len(e.Versions)-1] }
 
-// HTML returns the files of the catalogue by their names: a page of all events, a page for each, and the stylesheet. The
+// HTML returns the files of the catalogue by their names: a page of all events, a page for each, the stylesheet. The
 // pages refer to the set's schemas in the folder schema, and to asyncapi.json.
 func HTML(set contract.Set, entries []Entry) (map[string]string, error) {
 	envelope, err := Fields(set.Envelope)

@@ -12,8 +12,8 @@ var notInID = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 
 func id(kind, name string) string { return kind + "_" + notInID.ReplaceAllString(name, "_") }
 
-// Mermaid draws who publishes and consumes what as a Mermaid flowchart: workers are boxes, commands and external systems
-// are rounded, events are hexagons.
+// Mermaid draws who publishes and consumes what as a Mermaid flowchart: workers are boxes, commands and external
+// systems are rounded, events are hexagons.
 func Mermaid(entries []Entry) string {
 	var nodes, edges []string
 	node := func(kind, name, shape string) string {

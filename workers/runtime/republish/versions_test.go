@@ -88,8 +88,8 @@ func (s *scales) has(ids ...uuid.UUID) func() bool {
 }
 
 // Events of a former version reach a handler as events of the current one, whichever way they come: from the log by
-// the relay, straight from a publisher, out of the dead letters, and published again. Whoever passes an event on passes
-// on its body, byte for byte.
+// the relay, straight from a publisher, out of the dead letters, and published again. Each
+// hands on the body, byte for byte.
 func TestFormerVersionsByEveryWay(t *testing.T) {
 	t.Parallel()
 	s := &scales{weighed: map[uuid.UUID]string{}}
