@@ -65,7 +65,7 @@ var pointsTests = []struct {
 }{
 	{"workers", "worker call timer suspect", killWorkers},
 	{"verdicts, letters and imports", "judge redrive import", killByRole},
-	{"leaders", "relay lease scaler tick partition generation", killLeaders},
+	{"leaders", "relay lease scaler tick partition generation seal", killLeaders},
 }
 
 // A process is killed at every point of the list, on each of several occasions, and
@@ -124,7 +124,7 @@ func TestArming(t *testing.T) {
 // once are points to which a process comes once in its life, or seldom.
 var once = []string{
 	"relay.opened", "relay.aside", "lease.acquired", "lease.renewed", "tick.thinned", "partition.made", "generation.made", "generation.opened",
-	"generation.committed", "import.taken", "import.finished", "scaler.assigned", "scaler.committed",
+	"generation.committed", "seal.read", "seal.sealed", "import.taken", "import.finished", "scaler.assigned", "scaler.committed",
 }
 
 // occasions are which times of coming to a point are tried.

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/deploy/golden"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/seal"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -49,6 +50,7 @@ func goldens(h *environment) []goldenLine {
 				VALUES ('ledger', clock_timestamp() - interval '1 day', '\x040a3f5c1e8f0b5d0f9a5e0d1f6c1b2a22dc0b80be9201840780f104')`)
 		}, mask: []string{"handledAt"}, noTable: true},
 		{command: "events explain-delay", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"loggedAt", "handledAt"}, noTable: true},
+		{command: "events verify", before: func() { storetest.MustGet(seal.Seal(h.Context(), storetest.Open(h, h.database, 1)))(h) }, mask: []string{"events", "lastSeq", "sealedAt", "seals", "unsealed"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},

@@ -36,6 +36,7 @@ import (
 	_ "github.com/composerp/composerp/store/planning"
 	_ "github.com/composerp/composerp/store/purchasing"
 	_ "github.com/composerp/composerp/store/scaling"
+	_ "github.com/composerp/composerp/store/seal"
 	_ "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	_ "github.com/composerp/composerp/store/trace"

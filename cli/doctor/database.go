@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/misdated"
+	"github.com/composerp/composerp/store/seal"
 )
 
 func (x *Examination) examineDatabase(ctx context.Context) {
@@ -38,6 +39,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.db = db
 	x.examineFailures(ctx, db)
 	x.examineProof(ctx, db)
+	x.examineSeals(ctx, db)
 	x.examineStock(ctx, db)
 	x.examineDates(ctx, db)
 }
@@ -146,6 +148,23 @@ func (x *Examination) examineProof(ctx context.Context, db *store.DB) {
 		x.warn("proof", do, "no audit has run, and the log is %d days old", int(p.Since.Hours()/24))
 	default:
 		x.warn("proof", do, "the log has grown for %d days since the last complete audit, of %s", int(p.Since.Hours()/24), terminal.Moment(p.ProvenAt.Time))
+	}
+}
+
+// sealWarning is far longer than the log's newest events wait for their seal.
+const sealWarning = 10 * time.Minute
+
+func (x *Examination) examineSeals(ctx context.Context, db *store.DB) {
+	switch s, err := seal.Read(ctx, db); {
+	case err != nil:
+		x.unasked("seals", err)
+	case s.Oldest != nil && time.Since(*s.Oldest) > sealWarning:
+		x.warn("seals", "see whether a relay leads, and whether a transaction has been open for long (pg_stat_activity)",
+			"%s, the oldest of %s, are not sealed: a change of them would not be found", wording.Count(s.Unsealed, "event"), terminal.Moment(*s.Oldest))
+	case s.SealedAt == nil:
+		x.ok("seals", "the log has nothing to seal yet")
+	default:
+		x.ok("seals", "the log is sealed up to %s", terminal.Moment(*s.SealedAt))
 	}
 }
 

@@ -28,16 +28,20 @@ func AuditCommand() *cli.Command {
 			"what is new since the last audit is checked. Under load the fleet does not become quiet: then events in flight are\n" +
 			"left out, and a --wait of 30s or more distinguishes loss from delay. Exits 0 when everything holds, 2 with\n" +
 			"findings, 3 when nothing is wrong and events are still in flight.",
-		Flags: settings.ConnectionFlags(
+		Flags: settings.ConnectionFlags(append(signingFlags(),
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
 			&cli.BoolFlag{Name: "full", Usage: "check the whole log, not only what is new"},
 			terminal.OutputFlag(),
-		),
+		)...),
 		Action: auditFleet,
 	}
 }
 
 func auditFleet(cctx *cli.Context) error {
+	receipt, err := signingAsked(cctx)
+	if err != nil {
+		return err
+	}
 	db, e, err := settings.OpenSchema(cctx, "audit", 2)
 	if err != nil {
 		return err
@@ -49,6 +53,11 @@ func auditFleet(cctx *cli.Context) error {
 	}
 	if err := terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) }); err != nil {
 		return err
+	}
+	if receipt.key != nil && report.Proven() {
+		if err := receipt.sign(cctx, db, string(report.Verdict)); err != nil {
+			return err
+		}
 	}
 	return Verdict(report)
 }

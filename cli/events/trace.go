@@ -40,7 +40,7 @@ func Command() *cli.Command {
 				Name: "show", Usage: "show an event as it was published, and where its deliveries are", ArgsUsage: "EVENT-ID",
 				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("events", 1, eventAsked, showEvent),
 			},
-			lateCommand(), explainDelayCommand(),
+			lateCommand(), explainDelayCommand(), verifyCommand(), signingKeyCommand(),
 		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/deploy/chaos/laneorder"
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/seal"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
@@ -44,9 +45,31 @@ func (env *environment) prove(ctx context.Context, publications []Publication) (
 	if !report.Proven() {
 		env.addFinding("the audit says " + string(report.Verdict))
 	}
+	env.cfg.Progress("verifying the log")
+	if err := env.verify(ctx); err != nil {
+		return report, count{}, err
+	}
 	env.cfg.Progress("counting what was published")
 	c, err := env.count(ctx, publications)
 	return report, c, err
+}
+
+// verify seals the log, and holds each event against its seal.
+func (env *environment) verify(ctx context.Context) error {
+	head, err := seal.Seal(ctx, env.direct)
+	if err != nil {
+		return err
+	}
+	report, err := seal.Verify(ctx, env.direct, nil, nil)
+	switch {
+	case err != nil:
+		return err
+	case head.ID == 0:
+		env.addFinding("nothing of the log is sealed")
+	case report.Found > 0:
+		env.addFinding(fmt.Sprintf("the log is not as it was sealed: %d findings, of position %d: %s", report.Found, report.Findings[0].Seq, report.Findings[0].What))
+	}
+	return nil
 }
 
 const openGaps = `SELECT coalesce(string_agg(DISTINCT consumer, ', '), '') FROM gap`

@@ -57,6 +57,9 @@ var Points = []Point{
 	{"generation.opened", "a generation that is not committed, and the lock of rotation: both go with the connection"},
 	{"generation.committed", "a new generation: claims read the older ones too"},
 
+	{"seal.read", "nothing: the next leader reads the same range"},
+	{"seal.sealed", "a seal: the next leader goes on after it"},
+
 	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
 	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
 	{"redrive.marked", "letters marked as redriven or discarded that are still among the dead: the same command handles them again"},

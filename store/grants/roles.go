@@ -30,6 +30,7 @@ var decisions = map[string]decision{
 	"tick":             {relay: "id"},
 	"log_cursor":       {relay: "iu"},
 	"unpublishable":    {relay: "i"},
+	"log_seal":         {relay: "i", operator: "i"},
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},
 	"audit_checkpoint": {operator: "id"},

@@ -1,5 +1,5 @@
 // Package housekeeping bounds what a fleet keeps: the inbox's generations, and the records of failures and of late
-// deliveries.
+// deliveries. And it seals the log.
 //
 // Its chores run beside the ticker, in the process that leads it (eventlog.NewTicker). Each is a
 // short transaction that may be repeated: a crash leaves it to the next leader.
@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/seal"
 )
 
 // Chores are the ticker's chores on db.
@@ -22,6 +23,7 @@ func Chores(db *store.DB, log *slog.Logger) []func(context.Context) {
 		func(ctx context.Context) { thinDelays(ctx, db, log) },
 		func(ctx context.Context) { rotateInbox(ctx, db, log) },
 		func(ctx context.Context) { dropInbox(ctx, db, log) },
+		func(ctx context.Context) { sealLog(ctx, db, log) },
 	}
 }
 
@@ -53,5 +55,11 @@ func dropInbox(ctx context.Context, db *store.DB, log *slog.Logger) {
 		log.Warn("inbox generation not dropped for now", "error", err)
 	case dropped > 0:
 		log.Info("inbox generation dropped", "generation", dropped)
+	}
+}
+
+func sealLog(ctx context.Context, db *store.DB, log *slog.Logger) {
+	if _, err := seal.Seal(ctx, db); err != nil && ctx.Err() == nil {
+		log.Warn("log not sealed for now", "error", err)
 	}
 }
