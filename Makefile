@@ -30,8 +30,8 @@ setup: ## install PostgreSQL, RabbitMQ and Prometheus when they are missing (Deb
 
 setup-tests:
 	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager chromium
-	@cd deploy/tools/axe && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund >&2; \
-	else echo "setup: npm is missing, and the browser's test of the page needs it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi
+	@for tool in axe asyncapi; do cd $(CURDIR)/deploy/tools/$$tool && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund --ignore-scripts >&2 || exit 1; \
+	else echo "setup: npm is missing, and tests of the page and of AsyncAPI need it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi; done
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 
@@ -64,9 +64,9 @@ test-busy: ## make test three times, with two busy loops a core beside it
 matrix: ## tests, a cluster, demo and chaos on Debian 13's servers, set up in .matrix (Debian, as root; VERSIONS=next: sid's; SHORT=1: minutes)
 	deploy/matrix/run.sh $(if $(SHORT),--short) $(if $(filter next,$(VERSIONS)),sid,trixie)
 
-generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
+generate: ## write what is generated: schemas of events, docs/reference with its AsyncAPI document, the fleet's topology, help texts
 	go generate ./...
-	go test ./cli -run 'TestReference|TestGoldenHelp' -update
+	go test ./cli -run 'TestReference|TestGoldenHelp|TestAsyncAPI|TestTheDrawingOfTheFleet' -update
 	go test ./workers ./exchange/topology -run Golden -update
 
 clients: ## install what the clients in docs/examples need (npm; python3-pika on Debian, as root), so that tests run them

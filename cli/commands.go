@@ -5,6 +5,7 @@ import (
 
 	"github.com/composerp/composerp/cli/access"
 	"github.com/composerp/composerp/cli/broker"
+	"github.com/composerp/composerp/cli/contracts"
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/demo"
 	"github.com/composerp/composerp/cli/doctor"
@@ -26,7 +27,7 @@ func grouped() (all []*cli.Command) {
 		commands []*cli.Command
 	}{
 		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand()}},
-		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), events.EpochCommand()}},
+		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), events.EpochCommand(), contracts.Command(), contracts.FlowCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), why.Command()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},

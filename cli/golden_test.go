@@ -77,10 +77,24 @@ func goldens(h *environment) []goldenLine {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []goldenLine{
+	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	})
+}
+
+// contractGoldens show two types, and hold the receipts of the seed to the schema.
+func contractGoldens(h *environment) []goldenLine {
+	proposed := h.file("proposed.json", `{"type": "object", "required": ["itemId"], "properties": {"itemId": {"type": "string"}}}`)
+	return []goldenLine{
+		{command: "contracts list", only: "INVENTORY_UPDATED"},
+		{command: "contracts show", args: []string{"INVENTORY_LOW_STOCK"}},
+		{command: "contracts check"},
+		{command: "contracts check", as: "contracts_check_refused", args: []string{"--type", "LOT_EXPIRING", "--schema", proposed}, code: 2},
+		{command: "contracts check", as: "contracts_check_log", args: []string{"--log", "--type", "RECEIPT_COMPLETED"}},
+		{command: "contracts diff"},
+		{command: "flow", only: "LOT_EXPIRING"},
+	}
 }
 
 // misdatedGoldens show a receipt as if a till's clock had been years ahead.

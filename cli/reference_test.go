@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -16,12 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/contracts/catalogue"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/golden"
-	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/contract"
 	"github.com/composerp/composerp/exchange/publishing"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
@@ -318,138 +318,72 @@ func (m *markdown) prose(text string) {
 	}
 }
 
-// publishers say which worker or command publishes a type that comes from inside. Consumers follow from the fleet.
-var publishers = map[event.Type]string{
-	event.TypeInventoryUpdated:       "ledger",
-	event.TypeInventoryLowStock:      "ledger",
-	event.TypeLotExpiring:            "lots",
-	event.TypeRuleChanged:            "`composerp rule`",
-	event.TypeReplenishmentTriggered: "replenishment",
-	event.TypePurchaseOrderCreated:   "replenishment",
-	event.TypePurchaseOrderApproved:  "approval, `composerp po approve`",
-	event.TypePurchaseOrderCancelled: "`composerp po reject`",
-	event.TypeForecastGenerated:      "forecasting",
-}
-
-// schema is what a page tells of a JSON Schema.
-type schema struct {
-	Description string                     `json:"description"`
-	Type        string                     `json:"type"`
-	Ref         string                     `json:"$ref"`
-	Required    []string                   `json:"required"`
-	Properties  map[string]json.RawMessage `json:"properties"`
-	Items       *schema                    `json:"items"`
-	Defs        map[string]schema          `json:"$defs"`
-	Format      string                     `json:"format"`
-	Enum        []string                   `json:"enum"`
-	Minimum     *json.Number               `json:"minimum"`
-	Above       *json.Number               `json:"exclusiveMinimum"`
-}
-
 func eventsReference(t *testing.T) string {
-	consumers := map[event.Type][]string{}
-	for _, w := range workers.Fleet(workers.Config{}) {
-		for _, typ := range w.Types() {
-			consumers[typ] = append(consumers[typ], w.Name())
-		}
+	set, err := contract.Current()
+	if err != nil {
+		t.Fatal(err)
 	}
-	publisher := func(d event.Definition) string {
-		if d.Outside {
-			return "external systems, `composerp import`, `composerp publish`"
+	entries, err := catalogue.Of(set, workers.Fleet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishers := func(e catalogue.Entry) string {
+		if len(e.PublishedBy) == 0 {
+			t.Errorf("%s has no publisher: declare it by emits.Types, or add a command to package catalogue", e.Type)
 		}
-		if publishers[d.Type] == "" {
-			t.Errorf("%s has no publisher: add a line to publishers", d.Type)
+		var names []string
+		for _, p := range e.PublishedBy {
+			if p.Kind == catalogue.Command {
+				names = append(names, code(p.Name))
+			} else {
+				names = append(names, p.Name)
+			}
 		}
-		return publishers[d.Type]
+		return strings.Join(names, ", ")
 	}
 	var m markdown
 	m.table("type", "routing key", "published by", "consumed by")
-	for _, typ := range event.Types() {
-		d, _ := event.Lookup(typ)
-		slices.Sort(consumers[typ])
-		from := publisher(d)
-		if d.Outside {
+	for _, e := range entries {
+		from := publishers(e)
+		if e.Outside {
 			from = "external"
 		}
-		m.row(fmt.Sprintf("[%s](#%s)", typ, strings.ToLower(string(typ))), code(d.RoutingKey), from, strings.Join(consumers[typ], ", "))
+		m.row(fmt.Sprintf("[%s](#%s)", e.Type, strings.ToLower(string(e.Type))), code(e.RoutingKey), from, strings.Join(e.ConsumedBy, ", "))
 	}
-	envelope := readSchema(t, "envelope-1.0.json")
 	m.line("\n## The envelope\n")
-	m.table("field", "type", "required", "")
-	m.fields(t, "", envelope)
+	envelope, err := catalogue.Fields(set.Envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.fields(envelope)
 	m.line("\n## Types of fields\n")
 	m.table("type", "")
-	for _, name := range slices.Sorted(maps.Keys(envelope.Defs)) {
-		m.row(name, envelope.Defs[name].Description)
+	definitions, err := catalogue.Definitions(set.Envelope)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, typ := range event.Types() {
-		d, _ := event.Lookup(typ)
-		file := fmt.Sprintf("%s-%s.json", typ, d.Version)
-		s := readSchema(t, file)
-		m.line("\n## %s\n\n%s\n", typ, s.Description)
-		m.line("Version %s, aggregate `%s`, routing key `%s`. Published by %s.", d.Version, d.AggregateType, d.RoutingKey, publisher(d))
-		m.line("[Schema](../../exchange/event/schema/%s), [example](../../exchange/event/testdata/%s.json).\n", file, typ)
-		m.table("field", "type", "required", "")
-		m.fields(t, "", s)
+	for _, d := range definitions {
+		m.row(d.Name, d.Description)
+	}
+	for _, e := range entries {
+		m.line("\n## %s\n\n%s\n", e.Type, e.Description)
+		m.line("Version %s, aggregate `%s`, routing key `%s`. Published by %s.", e.Version(), e.AggregateType, e.RoutingKey, publishers(e))
+		m.line("[Schema](../../exchange/event/schema/%s.json), [example](../../exchange/event/testdata/%s.json).\n", contract.Name(e.Type, e.Version()), e.Type)
+		m.fields(e.Fields)
 	}
 	return m.String()
 }
 
-func readSchema(t *testing.T, file string) schema {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("../exchange/event/schema", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parseSchema(t, raw)
-}
-
-func parseSchema(t *testing.T, raw []byte) (s schema) {
-	t.Helper()
-	if err := json.Unmarshal(raw, &s); err != nil {
-		t.Fatalf("%v in %s", err, raw)
-	}
-	return s
-}
-
-// fields writes a row for each property, required ones first; those of a list's objects follow their list.
-func (m *markdown) fields(t *testing.T, before string, s schema) {
-	optional := slices.DeleteFunc(slices.Sorted(maps.Keys(s.Properties)), func(name string) bool { return slices.Contains(s.Required, name) })
-	for _, name := range slices.Concat(s.Required, optional) {
-		p := parseSchema(t, s.Properties[name])
+// fields writes a row for each field.
+func (m *markdown) fields(all []catalogue.Field) {
+	m.table("field", "type", "required", "")
+	for _, f := range all {
 		need := ""
-		if slices.Contains(s.Required, name) {
+		if f.Required {
 			need = "yes"
 		}
-		m.row(code(before+name), p.kind(), need, p.Description)
-		if p.Items != nil {
-			m.fields(t, before+name+"[].", *p.Items)
-		}
-		m.fields(t, before+name+".", schema{Required: p.Required, Properties: p.Properties})
+		m.row(code(f.Path), f.Kind, need, f.Description)
 	}
-}
-
-// kind is the type in words: the name of a shared definition, else the schema's type.
-func (s schema) kind() string {
-	kind := cmp.Or(s.Format, s.Type)
-	if _, name, shared := strings.Cut(s.Ref, "#/$defs/"); shared {
-		kind = name
-	}
-	switch {
-	case s.Items != nil && len(s.Items.Properties) > 0:
-		kind = "list of objects"
-	case s.Items != nil:
-		kind = "list of " + s.Items.kind()
-	case len(s.Enum) > 0:
-		kind = strings.Join(s.Enum, ", ")
-	}
-	if s.Minimum != nil {
-		kind += " ≥ " + s.Minimum.String()
-	}
-	if s.Above != nil {
-		kind += " > " + s.Above.String()
-	}
-	return kind
 }
 
 // collected is a Registerer that keeps what is registered.

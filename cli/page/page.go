@@ -110,6 +110,15 @@ type view struct {
 //go:embed templates
 var files embed.FS
 
+// Stylesheet is the page's, for other pages of the same family.
+func Stylesheet() string {
+	text, err := files.ReadFile("templates/page.css")
+	if err != nil {
+		panic(err) // It is embedded under this name.
+	}
+	return string(text)
+}
+
 // templates are the parts' templates, each in the layout.
 var templates = func() map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/pieces.html"))

@@ -40,12 +40,15 @@ type Definition struct {
 	Outside bool
 	// Schema is the payload's JSON Schema in this version. It refers to the definitions of envelope-1.0.json.
 	Schema string
+	// Former are the versions before this one that events are still read in, oldest first.
+	Former []Former
 	// Payload is the payload's Go struct.
 	Payload reflect.Type
 }
 
 // builtIn are Composerp's own event types, one line each. A new type needs a constant and a line here, its payload
 // struct, and an example in testdata; make generate writes its schema. TestEveryTypeIsComplete names what is missing.
+// A new version of a type changes its line, and moves the version before to formers.
 var builtIn = []*entry{
 	outside[SaleCompleted]("integration.sale_completed", "SALES_ORDER", "1.0"),
 	outside[ReceiptCompleted]("integration.receipt_completed", "RECEIPT", "1.0"),
@@ -74,6 +77,11 @@ func inside[T Payload](routingKey, aggregateType, version string) *entry {
 // mustEntry returns the entry of a built-in type, with the schema in its file. Schema is empty until make generate has
 // written the file.
 func mustEntry[T Payload](d Definition) *entry {
+	var zero T
+	for _, f := range formers[zero.EventType()] {
+		f.Schema = schemaText(string(zero.EventType()) + "-" + f.Version + ".json")
+		d.Former = append(d.Former, f)
+	}
 	e, err := entryOf[T](d)
 	if err != nil {
 		panic(err)
@@ -96,6 +104,7 @@ func (e *entry) schemaFile() string { return string(e.Type) + "-" + e.Version + 
 type catalogue struct {
 	entries []*entry
 	byType  map[Type]*entry
+	evolved bool // a type has former versions
 	// schemas compiles all schemas at the first call, so that a command that checks no event does not pay for it.
 	schemas func() schemaSet
 }
@@ -109,6 +118,7 @@ func catalogueOf(entries []*entry) *catalogue {
 	c := &catalogue{entries: entries, byType: make(map[Type]*entry, len(entries))}
 	for _, e := range entries {
 		c.byType[e.Type] = e
+		c.evolved = c.evolved || len(e.Former) > 0
 	}
 	c.schemas = sync.OnceValue(func() schemaSet {
 		set, err := compileSchemas(schemaTexts(entries))

@@ -10,20 +10,22 @@ import (
 
 // Decode reads an event: the envelope, and the payload as its type's struct. It refuses known fields of a wrong type,
 // ignores unknown fields, and does not check the schema: it is for events that were checked before. It accepts any
-// minor version of the type's major version. The error is a *FieldError.
+// minor version of the type's major version, and upcasts former versions: Version and Payload are then those of the
+// current version, Body is what was published. The error is a *FieldError.
 //
 // The event keeps body: the caller must not change it afterwards.
 func Decode(body []byte) (Any, error) { return decode(body, true) }
 
-// Validate checks an event against the JSON Schemas of the envelope and of its type and version. The error is a
-// *FieldError.
+// Validate checks an event against the JSON Schemas of the envelope and of its type and version, and an event of a
+// former version, upcast, against the current one's too. The error is a *FieldError.
 func Validate(body []byte) error {
 	d, ferr := parse(body)
 	if ferr != nil {
 		return ferr
 	}
-	defer d.release()
-	if ferr := d.validate(); ferr != nil {
+	d, ferr = d.current(true)
+	d.release()
+	if ferr != nil {
 		return ferr
 	}
 	return nil
@@ -38,11 +40,10 @@ func decode(body []byte, checked bool) (Any, error) {
 	if ferr != nil {
 		return Any{}, ferr
 	}
+	d, ferr = d.current(!checked)
 	defer d.release()
-	if !checked {
-		if ferr := d.validate(); ferr != nil {
-			return Any{}, ferr
-		}
+	if ferr != nil {
+		return Any{}, ferr
 	}
 	a, ferr := d.event(body)
 	if ferr == nil && !checked {
@@ -79,6 +80,9 @@ func Encode(env Envelope, p Payload) (Any, error) {
 	env.Type = e.Type
 	env.AggregateType = cmp.Or(env.AggregateType, e.AggregateType)
 	env.Version = cmp.Or(env.Version, e.Version)
+	if env.Version != e.Version { // the payload is one of the current version
+		return Any{}, noVersion(env.Version, e)
+	}
 	a, ferr := write(e, env, p)
 	if ferr != nil {
 		return Any{}, ferr

@@ -26,7 +26,8 @@ import (
 //
 // The definition needs RoutingKey, AggregateType and Version. Type and Payload follow from T. An empty Schema is made
 // from the struct. A given Schema must have the struct's fields as its properties and require the same ones; checking
-// an event against it takes longer.
+// an event against it takes longer. Former has the versions before, with their schemas and upcasters: events of these
+// are read as events of the current version.
 //
 // Register panics when the declaration is wrong, or the type or the routing key is registered already. The message
 // names the type.
@@ -48,6 +49,9 @@ func register[T Payload](d Definition) error {
 		e.Schema = payloadSchema(e.Type, e.Version, e.codec.object, nil)
 	} else if err := e.checkSchema(); err != nil {
 		return fmt.Errorf("the schema of %s: %w", e.Type, err)
+	}
+	if _, err := compileSchemas(schemasAlone(e)); err != nil {
+		return fmt.Errorf("the former schemas of %s: %w", e.Type, err)
 	}
 	registering.Lock()
 	defer registering.Unlock()
@@ -97,12 +101,22 @@ func entryOf[T Payload](d Definition) (*entry, error) {
 		return nil, fmt.Errorf("the Version of %s is %q, want major.minor, such as 1.0", t, d.Version)
 	}
 	d.Type = t
+	if err := d.checkFormer(); err != nil {
+		return nil, err
+	}
 	return &entry{Definition: d, codec: codecOf[T](o), given: d.Schema != ""}, nil
+}
+
+// schemasAlone are the texts of the schemas of one type, and of the envelope.
+func schemasAlone(e *entry) map[string]string {
+	texts := map[string]string{envelopeFile: schemaText(envelopeFile)}
+	e.addSchemas(texts)
+	return texts
 }
 
 // checkSchema checks that a given schema compiles and has the struct's fields.
 func (e *entry) checkSchema() error {
-	set, err := compileSchemas(map[string]string{envelopeFile: schemaText(envelopeFile), e.schemaFile(): e.Schema})
+	set, err := compileSchemas(schemasAlone(e))
 	if err != nil {
 		return err
 	}

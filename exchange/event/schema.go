@@ -57,11 +57,19 @@ func schemaTexts(entries []*entry) map[string]string {
 		texts[f.Name()] = schemaText(f.Name())
 	}
 	for _, e := range entries {
-		if e.Schema != "" {
-			texts[e.schemaFile()] = e.Schema
-		}
+		e.addSchemas(texts)
 	}
 	return texts
+}
+
+// addSchemas adds the texts of the type's schemas, in its current and its former versions, by file name.
+func (e *entry) addSchemas(texts map[string]string) {
+	if e.Schema != "" {
+		texts[e.schemaFile()] = e.Schema
+	}
+	for _, f := range e.Former {
+		texts[string(e.Type)+"-"+f.Version+".json"] = f.Schema
+	}
 }
 
 // compileSchemas compiles schemas, whose texts are by file name.
@@ -125,9 +133,13 @@ func (d *document) validate() *FieldError {
 	}
 	s, ok := all.payloads[t][version]
 	if !ok {
-		return &FieldError{Field: "version", Problem: fmt.Sprintf("no version %s of %s, want %q", quote(version), t, e.Version)}
+		return noVersion(version, e)
 	}
 	return s.check(d, d.member(0, 1, "payload"))
+}
+
+func noVersion(version string, e *entry) *FieldError {
+	return &FieldError{Field: "version", Problem: fmt.Sprintf("no version %s of %s, want %q", quote(version), e.Type, e.Version)}
 }
 
 // check checks the value at index i against the schema.

@@ -10,10 +10,8 @@ func TestEveryStructIsAskedFirst(t *testing.T) {
 		t.Error("the envelope's schema has no struct")
 	}
 	for typ, versions := range set.payloads {
-		for version, s := range versions {
-			if s.fast == nil {
-				t.Errorf("the schema of %s %s has no struct", typ, version)
-			}
+		if s := versions[known.Load().byType[typ].Version]; s.fast == nil {
+			t.Errorf("the schema of %s has no struct", typ)
 		}
 	}
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/emits"
 )
 
 // Policy is who has approved an order that no person had to look at.
@@ -43,7 +44,7 @@ const source = "approval"
 
 // New declares the approval worker.
 func New() worker.Worker {
-	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Linger(50*time.Millisecond))
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), emits.Types(event.TypePurchaseOrderApproved), worker.Linger(50*time.Millisecond))
 }
 
 // approve decides about all the orders at once, and emits the decisions in their order.

@@ -67,6 +67,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/emits"
 )
 
 // look is how often the timer looks for a run that is due. Forecasts are made once
@@ -76,7 +77,7 @@ const look = time.Second
 // New declares the forecasting worker.
 func New() worker.Worker {
 	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, forecast),
-		worker.Linger(100*time.Millisecond))
+		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond))
 }
 
 // note adds what customers took and brought back to the demand of its day, and

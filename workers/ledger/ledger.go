@@ -62,12 +62,14 @@ import (
 	"github.com/composerp/composerp/store/ledger"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/emits"
 )
 
 // New declares the ledger worker.
 func New() worker.Worker {
 	return worker.New("ledger", countSales(), worker.OnBatch(post,
-		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted))
+		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted),
+		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock))
 }
 
 // post moves the goods of a batch of events, in arrival order, set-based.

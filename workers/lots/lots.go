@@ -39,12 +39,13 @@ import (
 	"github.com/composerp/composerp/store/lots"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/emits"
 )
 
 // New declares the lots worker.
 func New() worker.Worker {
 	k := keeper{new(lots.Balances)}
-	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(100*time.Millisecond))
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), emits.Types(event.TypeLotExpiring), worker.Linger(100*time.Millisecond))
 }
 
 type keeper struct{ shelves *lots.Balances }

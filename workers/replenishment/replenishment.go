@@ -69,6 +69,7 @@ import (
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/emits"
 )
 
 // New declares the replenishment worker.
@@ -79,7 +80,7 @@ func New() worker.Worker {
 			return replenish(ctx, tx, &known, events)
 		},
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
-		worker.Linger(100*time.Millisecond))
+		emits.Types(event.TypeReplenishmentTriggered, event.TypePurchaseOrderCreated), worker.Linger(100*time.Millisecond))
 }
 
 // replenish handles a batch of events, in arrival order, set-based: first all that

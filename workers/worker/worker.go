@@ -14,6 +14,8 @@ import (
 
 // Worker is a declared worker: a name, the event types it subscribes to, and their handlers.
 type Worker struct {
+	Emits []event.Type // what its handlers emit, as package emits has declared it
+
 	name         string
 	queue        string // its own, but for OnMessages
 	types        []event.Type
