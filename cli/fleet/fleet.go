@@ -38,7 +38,7 @@ type fleet struct {
 	relay      bool // the ticker and the watchdog go with it
 	workers    []worker.Worker
 	slots      map[string]int
-	node       settings.Node
+	node       offer
 	version    string
 	metrics    net.Listener
 	with       []string // what the metrics' listener serves beside them
@@ -233,7 +233,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	if len(f.workers) == 0 {
 		return nil
 	}
-	capacity, err := f.capacity()
+	capacity, err := f.mostSlots()
 	if err != nil {
 		return err
 	}

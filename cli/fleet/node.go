@@ -6,8 +6,10 @@ import (
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/cli/capacity"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -25,20 +27,39 @@ const (
 	spareSlots = 32
 )
 
-// capacity is the most slots of this process.
-func (f *fleet) capacity() (int, error) {
+// offer is what a process that runs workers offers to the fleet. maxSlots 0 means the default.
+type offer struct {
+	maxSlots int
+	labels   []string
+}
+
+// offered reads --max-slots and --labels.
+func offered(cctx *cli.Context) (o offer, err error) {
+	if text := cctx.String(settings.FlagMaxSlots); text != "" {
+		if o.maxSlots, err = capacity.ParseMaxSlots(text); err != nil {
+			return o, exit.Usage("--%s: %w", settings.FlagMaxSlots, err)
+		}
+	}
+	if o.labels, err = capacity.ParseLabels(cctx.String(settings.FlagLabels)); err != nil {
+		return o, exit.Usage("--%s: %w", settings.FlagLabels, err)
+	}
+	return o, nil
+}
+
+// mostSlots is the most slots of this process.
+func (f *fleet) mostSlots() (int, error) {
 	total := 0
 	for _, w := range f.workers {
 		total += f.slotsOf(w)
 	}
-	if f.node.MaxSlots == 0 {
+	if f.node.maxSlots == 0 {
 		return total + spareSlots, nil
 	}
-	if f.node.MaxSlots < total {
+	if f.node.maxSlots < total {
 		return 0, exit.Misconfigured("--%s %d is less than the %d slots that --%s starts; raise it, or name fewer workers or slots",
-			settings.FlagMaxSlots, f.node.MaxSlots, total, settings.FlagSlots)
+			settings.FlagMaxSlots, f.node.maxSlots, total, settings.FlagSlots)
 	}
-	return f.node.MaxSlots, nil
+	return f.node.maxSlots, nil
 }
 
 // ordered are the subscriptions of the fleet's ordered workers.
@@ -53,7 +74,7 @@ func ordered() []topology.Subscription {
 }
 
 // startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
-func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int, broker rabbitmq.Config) error {
+func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, most int, broker rabbitmq.Config) error {
 	db, err := f.pool(ctx, registry, grants.Worker, "scaler", scalerConnections)
 	if err != nil {
 		return err
@@ -61,7 +82,7 @@ func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prome
 	host, _ := os.Hostname()
 	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Ordered: ordered(),
 		Broker: broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
-		Self: scaling.Node{ID: settings.Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
+		Self: scaling.Node{ID: settings.Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: most, Labels: f.node.labels}}
 	n.Attach()
 	g.Go(func() error {
 		defer db.Close()

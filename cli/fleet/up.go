@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/cli/capacity"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/local"
@@ -70,10 +71,10 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 		return err
 	}
 	f.workers = workers.Fleet(cfg)
-	if f.slots, err = settings.ParseSlots(cctx.String(settings.FlagSlots)); err != nil {
+	if f.slots, err = capacity.ParseSlots(cctx.String(settings.FlagSlots)); err != nil {
 		return err
 	}
-	if f.node, err = settings.ParseNode(cctx); err != nil {
+	if f.node, err = offered(cctx); err != nil {
 		return err
 	}
 	dir := cctx.String(settings.FlagDir)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/capacity"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/newworker"
 	"github.com/composerp/composerp/cli/pools"
@@ -39,7 +40,7 @@ const (
 )
 
 func workerRun(cctx *cli.Context) error {
-	slots, err := settings.ParseSlots(cctx.String(settings.FlagSlots))
+	slots, err := capacity.ParseSlots(cctx.String(settings.FlagSlots))
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func workerRun(cctx *cli.Context) error {
 		return err
 	}
 	f := &fleet{slots: slots}
-	if f.node, err = settings.ParseNode(cctx); err != nil {
+	if f.node, err = offered(cctx); err != nil {
 		return err
 	}
 	names, err := chosen(cctx.Args().Slice(), cctx.StringSlice(flagExcept))

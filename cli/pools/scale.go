@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/capacity"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -70,7 +71,7 @@ func changesAsked(cctx *cli.Context) ([]scaling.Change, error) {
 			if on == "any" {
 				on = ""
 			}
-			if c.Labels, err = settings.ParseLabels(on); err != nil {
+			if c.Labels, err = capacity.ParseLabels(on); err != nil {
 				return nil, exit.Usage("--%s: %w", flagOn, err)
 			}
 		}
