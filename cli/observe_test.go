@@ -44,6 +44,7 @@ func TestEveryPanelHasData(t *testing.T) {
 	// What some panels are about has to be there: a pool that the fleet scales, lanes, and dead letters.
 	h.ok("autoscale", "set", "ledger", "--min", "1", "--max", "2")
 	h.ok("lanes", "set", "stockview", "4")
+	h.run("audit", "--wait", "1s")
 	database := regexp.MustCompile(`database +postgres://(\S+) +user (\S+), password (\S+)`).FindStringSubmatch(f.log.String())
 	if database == nil {
 		t.Fatalf("up names no database: %s", f.log)

@@ -409,7 +409,7 @@ func metricsReference(t *testing.T) string {
 	publishing.NewMetrics(&c)
 	scaler.NewMetrics(&c)
 	relay.RegisterLag(&c, nil)
-	audit.RegisterUnproven(&c, nil)
+	audit.Register(&c, nil)
 	watchdog.NewMetrics(&c)
 	fleet.RegisterBuild(&c, "")
 	business.New(&c, nil, nil)

@@ -51,7 +51,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		db.Close()
 		return err
 	}
-	audit.RegisterUnproven(registry, db)
+	audit.Register(registry, db)
 	var here []string
 	for _, w := range f.workers {
 		here = append(here, w.Name())

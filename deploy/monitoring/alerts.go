@@ -175,6 +175,13 @@ var Alerts = []Alert{
 			{`composerp_pool_desired{queue="lots"}`, "4x120"}, {`composerp_pool_running{queue="lots"}`, "0x120"}, {lotsPaused, "1x120"}},
 	},
 	{
+		Name: "ComposerpAuditFailing", Severity: SeverityPage, Expr: `max(composerp_audit_findings) > 0`,
+		Summary: "The last audit has findings: something is lost, applied twice, or does not add up",
+		Do:      "composerp audit names each finding and what to do",
+		Firing:  Case{At: time.Hour, Series: []Series{{"composerp_audit_findings", "0x30 2x120"}}},
+		Quiet:   []Series{{"composerp_audit_findings", "0x120"}},
+	},
+	{
 		Name: "ComposerpAuditOld", Severity: SeverityTicket, Expr: fmt.Sprintf(`max(composerp_audit_unproven_seconds) > %g * 3600`, UnprovenFor.Hours()),
 		Summary: fmt.Sprintf("The log has gone on for more than %g hours without an audit that found nothing wrong", UnprovenFor.Hours()),
 		Do:      "run composerp audit; one that finds something leaves no proof, and says what to do",

@@ -110,4 +110,6 @@ func poolByWorker(metric string) string {
 }
 
 // oldestUnpublished is the age in seconds of the oldest event that the relay has not passed, at the last scrape.
+const oldestUnticked = `clamp_min(max(timestamp(composerp_log_oldest_unticked_timestamp_seconds) - composerp_log_oldest_unticked_timestamp_seconds), 0)`
+
 const oldestUnpublished = `clamp_min(max(timestamp(composerp_log_oldest_unpublished_timestamp_seconds) - composerp_log_oldest_unpublished_timestamp_seconds), 0)`

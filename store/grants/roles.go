@@ -34,6 +34,7 @@ var decisions = map[string]decision{
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},
 	"audit_checkpoint": {operator: "id"},
+	"audit_run":        {operator: "id"},
 	"audit_moved":      {operator: "idt"},
 	"audit_open":       {operator: "iud"},
 	"audit_position":   {operator: "iu"},

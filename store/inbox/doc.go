@@ -18,5 +18,8 @@
 // A claim of events that are all expected to be new (ClaimNew) inserts without asking: where the primary key refuses
 // one, the transaction is rolled back and the claim made anew, by Claim.
 //
+// A session may not know the partition of a generation that was opened a moment ago; its claim is then made again, in a
+// new transaction (ErrNewGeneration).
+//
 // A crash rolls the claim back with the effects: the event is redelivered and claimed again.
 package inbox

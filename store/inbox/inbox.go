@@ -95,7 +95,22 @@ func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUI
 		claimed[id] = true
 		return err
 	}, int(consumer), pg.UUIDs(ids))
-	return claimed, err
+	return claimed, claimFault(err)
+}
+
+// ErrNewGeneration says that the session has not learnt yet of the partition of a generation that was just opened: it
+// was seen once in thousands of rotations. Nothing is claimed, and the next transaction knows it.
+var ErrNewGeneration = fmt.Errorf("the inbox was rotated just now: %w", store.ErrRetryable)
+
+// checkViolation is said of a row without a partition too, without the name of a constraint then.
+const checkViolation = "23514"
+
+func claimFault(err error) error {
+	var refused *pq.Error
+	if errors.As(err, &refused) && refused.Code == checkViolation && refused.Constraint == "" {
+		return fmt.Errorf("%w: %w", ErrNewGeneration, err)
+	}
+	return err
 }
 
 // What refuses a claim: an event was claimed before; aggregates of the consumer are held (package parking).
@@ -136,7 +151,7 @@ func claimAllNew(ctx context.Context, tx store.Tx, claim pg.Statement, consumer 
 	case errors.As(err, &refused) && refused.Code == uniqueViolation, err == nil && n < len(ids):
 		return ErrClaimed
 	case err != nil:
-		return fmt.Errorf("claiming %d new events: %w", len(ids), err)
+		return fmt.Errorf("claiming %d new events: %w", len(ids), claimFault(err))
 	}
 	return nil
 }

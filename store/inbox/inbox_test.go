@@ -134,6 +134,10 @@ func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[uuid.UUID]in
 					return err
 				}
 				got, err := claim(ctx, tx, consumer, some)
+				if errors.Is(err, inbox.ErrNewGeneration) {
+					tx.Rollback()
+					continue
+				}
 				if err != nil {
 					tx.Rollback()
 					return err // a deadlock would be ErrRetryable
@@ -216,6 +220,24 @@ func newFirst(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids [
 		claimed[id] = true
 	}
 	return claimed, err
+}
+
+// Where the newest generation has no partition that the session knows, the claim is to be made again, and is no fault of
+// its events.
+func TestAGenerationWithoutAKnownPartition(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	consumer := p.Consumer("one")
+	p.Exec(`INSERT INTO inbox_generation (generation) VALUES (2)`)
+	for name, claim := range map[string]claim{"each asked for": properly, "all expected to be new": newFirst} {
+		err := p.InTx(t.Context(), func(tx store.Tx) error {
+			_, err := claim(t.Context(), tx, consumer, []uuid.UUID{uuid.New()})
+			return err
+		})
+		if !errors.Is(err, inbox.ErrNewGeneration) || !errors.Is(err, store.ErrRetryable) {
+			t.Errorf("%s: want a claim that is made again, got %v", name, err)
+		}
+	}
 }
 
 // One event that was claimed before, in the newest generation or an older one, refuses all of them.

@@ -247,7 +247,7 @@ func TestWhatIsSealedIsFinal(t *testing.T) {
 	stop()
 	background.Wait()
 	r := verify(t, p)
-	if events := storetest.One[int64](t, p.SQL(), `SELECT count(*) FROM event_log`); r.Found != 0 || r.Events != events || r.Seals < 3 {
+	if events := storetest.One[int64](t, p.SQL(), `SELECT count(*) FROM event_log`); r.Found != 0 || r.Events != events || r.Seals == 0 {
 		t.Errorf("%d events, %d seals of %d events:\n%s", events, r.Seals, r.Events, show(r))
 	}
 }

@@ -30,6 +30,7 @@ type Metrics struct {
 	handling *prometheus.HistogramVec
 	batch    *prometheus.HistogramVec
 	slots    *prometheus.GaugeVec
+	busy     *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
 	success  *prometheus.GaugeVec
 	delays   *timing.Metrics
@@ -56,6 +57,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		slots: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_worker_slots", Help: "Slots that are consuming now.",
 		}, []string{"worker"}),
+		busy: auto.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "composerp_worker_busy_slots", Help: "Slots that have a batch in hand now; the other consuming slots are idle.",
+		}, []string{"worker"}),
 		paused: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_worker_paused_slots", Help: "Slots paused because the database or a dependency is unavailable.",
 		}, []string{"worker"}),
@@ -76,6 +80,7 @@ func (m *Metrics) precreate(worker string) {
 	m.handling.WithLabelValues(worker)
 	m.batch.WithLabelValues(worker)
 	m.slots.WithLabelValues(worker).Add(0)
+	m.busy.WithLabelValues(worker).Add(0)
 	m.paused.WithLabelValues(worker).Add(0)
 	m.timerFailures.WithLabelValues(worker).Add(0)
 }

@@ -173,6 +173,9 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 	s.processor.batch.Begin(began)
+	busy := s.Metrics.busy.WithLabelValues(s.Worker.name)
+	busy.Inc()
+	defer busy.Dec()
 	defer s.locks.Watch(working, s.DB)()
 
 	var err error

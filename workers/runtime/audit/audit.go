@@ -26,7 +26,7 @@ type Config struct {
 
 	// Full checks everything, and not only what is new since the last checkpoint.
 	Full bool
-	// Forget leaves no checkpoint.
+	// Forget leaves no checkpoint and no result.
 	Forget bool
 
 	Wait time.Duration // how long the fleet may take to come to rest; 2 min
@@ -75,6 +75,17 @@ type Report struct {
 // Proven tells whether nothing was found.
 func (r Report) Proven() bool { return r.Verdict == Proven }
 
+// wrong is how many findings a report with findings has; what is in flight in another is none.
+func (r Report) wrong() (findings int64) {
+	if r.Verdict != Findings {
+		return 0
+	}
+	for _, c := range r.Checks {
+		findings += int64(c.Wrong)
+	}
+	return max(findings, 1)
+}
+
 // Run waits until the fleet is quiet and then proves it; if it does not become quiet, it proves all but what is on
 // its way. An error means that the audit could not be made, because a server is away for instance; what does not add
 // up is in the report.
@@ -91,6 +102,11 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	if err != nil {
 		return Report{}, err
+	}
+	if !cfg.Forget {
+		if err := audit.NoteResult(ctx, cfg.DB, audit.Result{Result: string(report.Verdict), Findings: report.wrong()}); err != nil {
+			return Report{}, err
+		}
 	}
 	report.Elapsed = time.Since(began)
 	report.ElapsedMs = report.Elapsed.Milliseconds()

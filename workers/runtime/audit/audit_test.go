@@ -38,7 +38,7 @@ func TestAFleetAtRestIsProven(t *testing.T) {
 func TestTheLogWithoutAProof(t *testing.T) {
 	p := newEnv(t)
 	registry := prometheus.NewRegistry()
-	audit.RegisterUnproven(registry, p.DB)
+	audit.Register(registry, p.DB)
 	unproven := func() float64 { return workertest.Metric(t, registry, "composerp_audit_unproven_seconds") }
 	p.Exec(`UPDATE tick SET made_at = clock_timestamp() - interval '1 hour'`)
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, max_seq, seq_before) SELECT max(id) + 1, 1, pg_current_snapshot(), 0, 0 FROM tick`)

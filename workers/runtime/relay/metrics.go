@@ -51,4 +51,10 @@ func RegisterLag(r prometheus.Registerer, db *store.DB) {
 			health, err := eventlog.ReadHealth(ctx, db)
 			return time.Now().Add(-health.Behind).Unix(), err
 		})
+	scrape.Register(r, "composerp_log_oldest_unticked_timestamp_seconds",
+		"When the oldest event was logged that no tick has seen; the time of the scrape when there is none; absent when the database does not answer.",
+		func(ctx context.Context) (int64, error) {
+			health, err := eventlog.ReadHealth(ctx, db)
+			return time.Now().Add(-health.Unticked).Unix(), err
+		})
 }

@@ -118,6 +118,7 @@ func (a *auto) decideFor(ctx context.Context, lease store.Lease, p scaling.Pool,
 	policy := PolicyOf(p, q.batch, sample.Running+m.Free)
 	policy.Lanes = set.Consumed
 	d := q.scaler.Decide(policy, sample)
+	a.node.Metrics.decided(p.Queue, d)
 	decision, err := json.Marshal(d)
 	if err != nil {
 		return err

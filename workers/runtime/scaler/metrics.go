@@ -1,11 +1,14 @@
 package scaler
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/autoscaler"
 )
 
 // Metrics are the pools' gauges; make one with NewMetrics. Only the leader's process has their series.
@@ -13,6 +16,7 @@ type Metrics struct {
 	desired, running, unplaced *prometheus.GaugeVec
 	target, paused             *prometheus.GaugeVec
 	lanes, unowned             *prometheus.GaugeVec
+	decisions                  *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics of pools.
@@ -22,6 +26,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return auto.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"queue"})
 	}
 	return &Metrics{
+		decisions: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "composerp_scale_decisions_total", Help: "Decisions of the autoscaler, by what stands behind them: the rule alone, or what held or bounded it.",
+		}, []string{"queue", "reason"}),
 		desired:  gauge("composerp_pool_desired", "Slots that the pool should have, before what nodes can take; the leader's process alone has it."),
 		running:  gauge("composerp_pool_running", "Slots of the pool that living nodes report as running; the leader's process alone has it."),
 		unplaced: gauge("composerp_pool_unplaced", "Slots that the pool should have and no node has room for; the leader's process alone has it."),
@@ -29,6 +36,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		paused:   gauge("composerp_pool_paused", "1 where an operator has paused the pool, 0 where not; absent for pools that no command has changed; the leader's process alone has it."),
 		lanes:    gauge("composerp_lanes", "Lanes that the queue is divided into; the leader's process alone has it."),
 		unowned:  gauge("composerp_lanes_unowned", "Lanes that no living node has handled for 30 s: their events wait; the leader's process alone has it."),
+	}
+}
+
+// byRule is the reason of a decision that nothing held or bounded.
+const byRule = "rule"
+
+// decided counts a decision.
+func (m *Metrics) decided(queue string, d autoscaler.Decision) {
+	if m != nil {
+		m.decisions.WithLabelValues(queue, cmp.Or(string(d.Hold), string(d.Bound), byRule)).Inc()
 	}
 }
 
