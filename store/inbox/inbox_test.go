@@ -222,8 +222,8 @@ func newFirst(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids [
 	return claimed, err
 }
 
-// Where the newest generation has no partition that the session knows, the claim is to be made again, and is no fault of
-// its events.
+// Where the newest generation has no partition that the session knows, the claim is to be made again, and is no fault
+// of its events.
 func TestAGenerationWithoutAKnownPartition(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)

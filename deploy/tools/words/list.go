@@ -101,7 +101,7 @@ var exceptions = []exception{
 	{path: "cli/fleet/metrics.go", words: []string{"gates", "set aside", "looks total"}, reason: "the metrics of the version before"},
 	{path: "docs/reference/metrics.md", words: []string{"gates", "set aside", "looks total"}, reason: "the metrics of the version before"},
 	{path: "cli/reference_test.go", words: []string{"set aside"}, reason: "a table of the version before"},
-	{path: "cli/settings/slots.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
+	{path: "cli/capacity/capacity.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
 	{path: "cli/newworker/newworker.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
 	{path: "cli/dlq_test.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
 	{path: "store/migrations/0009_views.sql", words: []string{"heard"}, reason: "the column first_heard"},

@@ -81,7 +81,7 @@ func (r Report) wrong() (findings int64) {
 		return 0
 	}
 	for _, c := range r.Checks {
-		findings += int64(c.Wrong)
+		findings += c.Wrong
 	}
 	return max(findings, 1)
 }

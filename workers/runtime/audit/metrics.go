@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/scrape"
 )
 
-// Register adds the gauges of audits, read from the database at each scrape: what the last one found, when it ended, and
-// how far the log has gone on without a proof.
+// Register adds the gauges of audits, read from the database at each scrape: what the last one found, when it ended,
+// and how far the log has gone on without a proof.
 // An audit with findings in the database leaves no proof, so that it does not lower the gauge; what it finds in queues
 // is among the watchdog's problems.
 func Register(r prometheus.Registerer, db *store.DB) {
