@@ -274,10 +274,11 @@ func (b *browser) draws(address string) {
 	b.open(address)
 	act(b, "waiting for panels", chromedp.Poll[bool](`document.querySelectorAll("figure svg path").length > 3 &&
 		document.querySelectorAll("figure .big").length > 0 && document.getElementById("state").textContent !== ""`))
-	// A panel with nothing to show looks broken: of a fleet that follows its flags, too.
+	// A panel with nothing to show looks broken: of a fleet that follows its flags, too. Those of queues need the broker's
+	// exporter, which is at another port than the usual one here.
 	act(b, "opening the dashboard about scaling", chromedp.Evaluate[any](`location.hash = "scaling"; null`))
 	act(b, "waiting for every panel about scaling", chromedp.Poll[bool](`document.title.endsWith("Scaling") &&
-		[...document.querySelectorAll("figure")].every((f) => f.querySelector("svg path"))`))
+		[...document.querySelectorAll("figure")].every((f) => f.querySelector("svg path") || /^(Time until queues are empty|Waiting)/.test(f.innerText))`))
 	b.look(400, "dark")
 	b.fits("the console page at 400 px")
 	if c := b.complaints(); len(c) > 0 {
