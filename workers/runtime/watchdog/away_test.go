@@ -52,6 +52,7 @@ func TestBindingsOfOthersAreNamed(t *testing.T) {
 	h := newEnv(t)
 	rabbitmqtest.Bind(t, h.Broker, topology.BindingSpec{Exchange: topology.Events, Queue: "partner.orders", RoutingKey: "partner.#"})
 	g := h.watch(h.Broker, rabbitmqtest.Management(t))
+	h.Eventually("it has seen the binding", func() bool { return g.metric("composerp_watchdog_snapshots_total", "") >= 3 })
 	rabbitmqtest.DeleteExchange(t, h.Broker, topology.Events)
 	h.Eventually("what others had bound is named", func() bool {
 		return g.count("bindings of other programs are lost", "", "composerp.events -partner.#-> partner.orders") == 1
