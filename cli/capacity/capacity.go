@@ -62,7 +62,7 @@ func ParseSlots(text string) (map[string]int, error) {
 			name = "deadletterlog"
 		}
 		if named && !slices.Contains(known, name) {
-			return nil, fmt.Errorf("there is no worker %q; %s`composerp worker list` shows them", name, terminal.Suggest(name, workers.Names()))
+			return nil, fmt.Errorf("there is no worker %q; %s`composerp worker list` shows them", name, terminal.Suggest(name, known))
 		}
 		slots[name] = n
 	}

@@ -1,6 +1,7 @@
 package contracts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -52,12 +53,9 @@ func changes(cctx *cli.Context) ([]change, error) {
 		if err != nil {
 			return nil, err
 		}
-		text, err := readSchema(file)
+		text, _, err := proposed(file, e.Type)
 		if err != nil {
 			return nil, err
-		}
-		if _, err := event.NewProposal(e.Type, text); err != nil {
-			return nil, exit.Usage("--schema %s: %v", file, err)
 		}
 		now.Schemas[contract.Name(e.Type, e.Version())] = text
 	}
@@ -72,12 +70,17 @@ func changes(cctx *cli.Context) ([]change, error) {
 	return withConsumers(found, all), nil
 }
 
-func readSchema(file string) (string, error) {
+// proposed reads the schema that a file proposes for a type's payload.
+func proposed(file string, t event.Type) (string, *event.Proposal, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", exit.Usage("--schema %s: %v", file, exit.Reason(err))
+		return "", nil, exit.Usage("--schema %s: %v", file, exit.Reason(err))
 	}
-	return string(text), nil
+	proposal, err := event.NewProposal(t, string(text))
+	if err != nil {
+		return "", nil, exit.Usage("--schema %s: %v", file, err)
+	}
+	return string(text), proposal, nil
 }
 
 func showChanges(cctx *cli.Context, found []change) error {
@@ -91,16 +94,9 @@ func showChanges(cctx *cli.Context, found []change) error {
 			if of == "" {
 				of = "every event"
 			}
-			return []any{map[bool]string{true: "refused", false: "ok"}[c.Breaking], of, dash(c.Version), dash(c.Field), c.What, orDash(c.Consumers)}
+			return []any{map[bool]string{true: "refused", false: "ok"}[c.Breaking], of, cmp.Or(c.Version, "-"), cmp.Or(c.Field, "-"), c.What, orDash(c.Consumers)}
 		})
 	})
-}
-
-func dash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 func diff(cctx *cli.Context) error {

@@ -3,6 +3,7 @@
 package contracts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -118,10 +119,7 @@ func list(cctx *cli.Context) error {
 }
 
 func orDash(names []string) string {
-	if len(names) == 0 {
-		return "-"
-	}
-	return strings.Join(names, ", ")
+	return cmp.Or(strings.Join(names, ", "), "-")
 }
 
 // typeNamed finds a type by its name, in any case.

@@ -64,13 +64,9 @@ func checkLog(cctx *cli.Context) error {
 		}
 		types = []event.Type{e.Type}
 		if file := cctx.String(flagSchema); file != "" {
-			text, err := readSchema(file)
+			_, proposal, err := proposed(file, e.Type)
 			if err != nil {
 				return err
-			}
-			proposal, err := event.NewProposal(e.Type, text)
-			if err != nil {
-				return exit.Usage("--schema %s: %v", file, err)
 			}
 			holds = proposal.Check
 		}
@@ -150,7 +146,7 @@ func showLog(cctx *cli.Context, r logReport) error {
 		if len(r.First) > 0 {
 			terminal.Row(w)
 			terminal.Table(w, r.First, []any{"POSITION", "EVENT", "TENANT", "TYPE", "VERSION", "FIELD", "PROBLEM"}, func(p *problem) []any {
-				return []any{fmt.Sprint(p.Seq), p.EventID, p.Tenant, p.Type, p.Version, dash(p.Field), p.Problem}
+				return []any{fmt.Sprint(p.Seq), p.EventID, p.Tenant, p.Type, p.Version, cmp.Or(p.Field, "-"), p.Problem}
 			})
 		}
 		fmt.Fprintln(w, wording.Sprintf("\n%d of %d events break the schemas", r.Breaks, r.Events))

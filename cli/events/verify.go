@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"fmt"
 	"io"
@@ -128,7 +129,7 @@ func showVerified(w io.Writer, v verified, given receipts) {
 	fmt.Fprintln(w)
 	header := []any{"FINDING", "POSITION", "EVENT", "TYPE", "SEAL", "WHAT"}
 	terminal.Table(w, v.Findings, header, func(f *seal.Finding) []any {
-		return []any{f.Kind, placeOr(f.Seq), terminal.Or(f.EventID, "-", uuid.UUID.String), orDash(f.Type), placeOr(f.Seal), f.What}
+		return []any{f.Kind, placeOr(f.Seq), terminal.Or(f.EventID, "-", uuid.UUID.String), cmp.Or(f.Type, "-"), placeOr(f.Seal), f.What}
 	})
 	if more := v.Found - len(v.Findings); more > 0 {
 		fmt.Fprintln(w, wording.Sprintf("and %d more", more))
@@ -152,13 +153,6 @@ func placeOr(n int64) string {
 		return "-"
 	}
 	return strconv.FormatInt(n, 10)
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 // signing is what an audit signs its receipt with; a nil key signs none.

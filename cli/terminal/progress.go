@@ -2,12 +2,10 @@ package terminal
 
 import (
 	"io"
-	"os"
 	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/importer"
@@ -24,8 +22,7 @@ type Progress struct {
 
 // NewProgress draws on stderr when that is a terminal.
 func NewProgress(out io.Writer) *Progress {
-	f, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !IsTerminal(out) {
 		return &Progress{}
 	}
 	return &Progress{Bars: mpb.New(mpb.WithOutput(out), mpb.WithWidth(40))}

@@ -109,7 +109,13 @@ func poolByWorker(metric string) string {
 	return `max by (worker) (label_replace(` + metric + `, "worker", "$1", "queue", "(.+)"))`
 }
 
-// oldestUnpublished is the age in seconds of the oldest event that the relay has not passed, at the last scrape.
-const oldestUnticked = `clamp_min(max(timestamp(composerp_log_oldest_unticked_timestamp_seconds) - composerp_log_oldest_unticked_timestamp_seconds), 0)`
+// The ages in seconds, at the last scrape, of the oldest event that the relay has not passed, and of the oldest that no
+// tick has seen.
+var (
+	oldestUnpublished = ageOf("composerp_log_oldest_unpublished_timestamp_seconds")
+	oldestUnticked    = ageOf("composerp_log_oldest_unticked_timestamp_seconds")
+)
 
-const oldestUnpublished = `clamp_min(max(timestamp(composerp_log_oldest_unpublished_timestamp_seconds) - composerp_log_oldest_unpublished_timestamp_seconds), 0)`
+func ageOf(metric string) string {
+	return `clamp_min(max(timestamp(` + metric + `) - ` + metric + `), 0)`
+}

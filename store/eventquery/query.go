@@ -233,7 +233,7 @@ func (r *reading) part(ctx context.Context, low, high int64) error {
 
 // page reads the next events; none: there are no more.
 func (r *reading) page(ctx context.Context, low, high int64) (events []Event, err error) {
-	statement, most, size := forward, pageRows, 0
+	statement, most := forward, pageRows
 	if r.q.Reverse {
 		statement = backward
 	}
@@ -241,6 +241,13 @@ func (r *reading) page(ctx context.Context, low, high int64) (events []Event, er
 		most = min(most, r.left+1) // one more tells whether there are more
 	}
 	doing := fmt.Sprintf("reading the log between places %d and %d", low, high)
+	events, _, err = r.collect(ctx, doing, statement, low, high, r.seen.Epoch, sqlvalue.Nullable(r.seen.Snapshot), most)
+	return events, err
+}
+
+// collect reads the events that match and a statement gives, until they are a page. full: there may be more.
+func (r *reading) collect(ctx context.Context, doing string, statement pg.Statement, more ...any) (events []Event, full bool, err error) {
+	size := 0
 	err = pg.Each(ctx, r.db, doing, statement, func(row *sql.Rows) error {
 		e, err := scan(row)
 		if err != nil {
@@ -251,11 +258,11 @@ func (r *reading) page(ctx context.Context, low, high int64) (events []Event, er
 			return errEnough
 		}
 		return nil
-	}, append(slices.Clip(r.match), low, high, r.seen.Epoch, sqlvalue.Nullable(r.seen.Snapshot), most)...)
+	}, append(slices.Clip(r.match), more...)...)
 	if errors.Is(err, errEnough) {
-		err = nil
+		return events, true, nil
 	}
-	return events, err
+	return events, false, err
 }
 
 // hand hands on a page, as far as the limit allows.

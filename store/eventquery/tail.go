@@ -2,7 +2,6 @@ package eventquery
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -164,19 +163,7 @@ var atPlaces = pg.SQL(selectEvents + matchSQL + ` AND e.seq = ANY ($15::bigint[]
 // places hands on the events at places that match. What was handed on is not read again after an error.
 func (f *follower) places(ctx context.Context, places []int64) error {
 	for len(places) > 0 {
-		var events []Event
-		size := 0
-		err := pg.Each(ctx, f.db, fmt.Sprintf("reading %d events", len(places)), atPlaces, func(row *sql.Rows) error {
-			e, err := scan(row)
-			if err != nil {
-				return err
-			}
-			events = append(events, e)
-			if size += len(e.Body); size >= pageBytes {
-				return errEnough
-			}
-			return nil
-		}, append(slices.Clip(f.match), pq.Int64Array(places), f.past)...)
+		events, full, err := f.collect(ctx, fmt.Sprintf("reading %d events", len(places)), atPlaces, pq.Int64Array(places), f.past)
 		switch {
 		case isUnreadable(err) && len(places) == 1:
 			f.result.Unreadable++
@@ -188,7 +175,7 @@ func (f *follower) places(ctx context.Context, places []int64) error {
 			}
 			places = places[half:]
 			continue
-		case err != nil && !errors.Is(err, errEnough):
+		case err != nil:
 			return err
 		}
 		if len(events) > 0 {
@@ -196,7 +183,7 @@ func (f *follower) places(ctx context.Context, places []int64) error {
 				return err
 			}
 		}
-		if !errors.Is(err, errEnough) {
+		if !full {
 			f.past = places[len(places)-1]
 			return nil
 		}

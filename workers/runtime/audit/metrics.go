@@ -21,14 +21,15 @@ func Register(r prometheus.Registerer, db *store.DB) {
 			last, err := audit.ReadLastProof(ctx, db)
 			return int64(last.Since.Seconds()), err
 		})
-	scrape.Register(r, "composerp_audit_findings", "Findings of the last audit; absent before the first, and when the database does not answer.",
-		func(ctx context.Context) (int64, error) {
-			last, err := audit.LastResult(ctx, db)
-			return last.Findings, err
-		})
-	scrape.Register(r, "composerp_audit_last_timestamp_seconds", "When the last audit ended; absent before the first, and when the database does not answer.",
-		func(ctx context.Context) (int64, error) {
-			last, err := audit.LastResult(ctx, db)
-			return last.EndedAt.Unix(), err
+	scrape.RegisterEach(r, func(ctx context.Context) (audit.Result, error) { return audit.LastResult(ctx, db) },
+		scrape.Gauge[audit.Result]{
+			Name:  "composerp_audit_findings",
+			Help:  "Findings of the last audit; absent before the first, and when the database does not answer.",
+			Value: func(last audit.Result) int64 { return last.Findings },
+		},
+		scrape.Gauge[audit.Result]{
+			Name:  "composerp_audit_last_timestamp_seconds",
+			Help:  "When the last audit ended; absent before the first, and when the database does not answer.",
+			Value: func(last audit.Result) int64 { return last.EndedAt.Unix() },
 		})
 }

@@ -45,16 +45,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_log_lag_events", "Places of the log the relay has not passed yet; absent when the database does not answer.",
 		func(ctx context.Context) (int64, error) { return eventlog.Lag(ctx, db, LeaseName) })
-	scrape.Register(r, "composerp_log_oldest_unpublished_timestamp_seconds",
-		"When the oldest event that the relay has not passed was logged; the time of the scrape when there is none; absent when the database does not answer.",
-		func(ctx context.Context) (int64, error) {
-			health, err := eventlog.ReadHealth(ctx, db)
-			return time.Now().Add(-health.Behind).Unix(), err
-		})
-	scrape.Register(r, "composerp_log_oldest_unticked_timestamp_seconds",
-		"When the oldest event was logged that no tick has seen; the time of the scrape when there is none; absent when the database does not answer.",
-		func(ctx context.Context) (int64, error) {
-			health, err := eventlog.ReadHealth(ctx, db)
-			return time.Now().Add(-health.Unticked).Unix(), err
+	scrape.RegisterEach(r, func(ctx context.Context) (eventlog.Health, error) { return eventlog.ReadHealth(ctx, db) },
+		scrape.Gauge[eventlog.Health]{
+			Name:  "composerp_log_oldest_unpublished_timestamp_seconds",
+			Help:  "When the oldest event that the relay has not passed was logged; the time of the scrape when there is none; absent when the database does not answer.",
+			Value: func(h eventlog.Health) int64 { return time.Now().Add(-h.Behind).Unix() },
+		},
+		scrape.Gauge[eventlog.Health]{
+			Name:  "composerp_log_oldest_unticked_timestamp_seconds",
+			Help:  "When the oldest event was logged that no tick has seen; the time of the scrape when there is none; absent when the database does not answer.",
+			Value: func(h eventlog.Health) int64 { return time.Now().Add(-h.Unticked).Unix() },
 		})
 }

@@ -14,7 +14,22 @@ const timeout = 2 * time.Second
 
 // Register adds a gauge that read gives the value of.
 func Register(r prometheus.Registerer, name, help string, read func(ctx context.Context) (int64, error)) {
-	r.MustRegister(gauge{prometheus.NewDesc(name, help, nil, nil), read})
+	RegisterEach(r, read, Gauge[int64]{name, help, func(value int64) int64 { return value }})
+}
+
+// Gauge is one of those that RegisterEach adds; Value takes its value from what was read.
+type Gauge[T any] struct {
+	Name, Help string
+	Value      func(T) int64
+}
+
+// RegisterEach adds gauges that are read together, by one question a scrape.
+func RegisterEach[T any](r prometheus.Registerer, read func(ctx context.Context) (T, error), gauges ...Gauge[T]) {
+	g := together[T]{read: read}
+	for _, one := range gauges {
+		g.gauges = append(g.gauges, described[T]{prometheus.NewDesc(one.Name, one.Help, nil, nil), one.Value})
+	}
+	r.MustRegister(g)
 }
 
 // WithNative has the latency histograms that are registered with it be native ones too.
@@ -38,9 +53,14 @@ func Latency(r prometheus.Registerer, opts prometheus.HistogramOpts) prometheus.
 	return opts
 }
 
-type gauge struct {
-	desc *prometheus.Desc
-	read func(ctx context.Context) (int64, error)
+type together[T any] struct {
+	read   func(ctx context.Context) (T, error)
+	gauges []described[T]
+}
+
+type described[T any] struct {
+	desc  *prometheus.Desc
+	value func(T) int64
 }
 
 // RegisterByQueue adds a gauge for each queue that read gives a value for.
@@ -70,13 +90,21 @@ func (g byQueue) Collect(to chan<- prometheus.Metric) {
 }
 
 // Describe implements prometheus.Collector.
-func (g gauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+func (g together[T]) Describe(to chan<- *prometheus.Desc) {
+	for _, one := range g.gauges {
+		to <- one.desc
+	}
+}
 
 // Collect implements prometheus.Collector.
-func (g gauge) Collect(to chan<- prometheus.Metric) {
+func (g together[T]) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if value, err := g.read(ctx); err == nil {
-		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value))
+	read, err := g.read(ctx)
+	if err != nil {
+		return
+	}
+	for _, one := range g.gauges {
+		to <- prometheus.MustNewConstMetric(one.desc, prometheus.GaugeValue, float64(one.value(read)))
 	}
 }
