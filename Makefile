@@ -56,7 +56,8 @@ empty  :=
 space  := $(empty) $(empty)
 
 test-faults: setup-tests ## the faults that take minutes: servers, nodes and networks that break, a death at every point
-	$(WITHSERVERS) go test -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli ./workers/worker
+	@# -p 1: two packages of these at once take longer together than one after the other.
+	$(WITHSERVERS) go test -p 1 -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli ./workers/worker
 
 test-busy: ## make test three times, with two busy loops a core beside it
 	GOFLAGS=-count=1 go run ./deploy/local/busy -times 3 -loops 2 -- $(MAKE) test

@@ -9,12 +9,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
@@ -41,8 +43,8 @@ var symptoms = map[string]func(ctx context.Context, env *environment) error{
 	"net-half-open":         noTraffic,
 	"net-one-way":           noTraffic,
 	"queue-deleted":         noQueue,
-	"binding-removed":       declaredAgain(`exchanges=\[] queues=\[] bindings="\[composerp.events -`),
-	"exchange-deleted":      declaredAgain(`exchanges=\[composerp.events]`),
+	"binding-removed":       declaredAgain(topology.Events),
+	"exchange-deleted":      declaredAgain(topology.Events),
 	"permission-taken":      noPermission,
 	"lanes":                 laneQueues,
 	"supplier-busy":         noOrders,
@@ -146,17 +148,40 @@ func noQueue(ctx context.Context, env *environment) error {
 	return nil
 }
 
-// declaredAgain waits until a watchdog has declared it again.
-func declaredAgain(what string) func(ctx context.Context, env *environment) error {
-	line := regexp.MustCompile(`missing topology declared.* ` + what)
+// declaredAgain waits until a watchdog says, after the last mark, that it has declared the exchange or bindings of it.
+// A declaration that failed half-way has made the exchange, and the next one names only its bindings.
+func declaredAgain(exchange string) func(ctx context.Context, env *environment) error {
+	line := regexp.MustCompile(`missing topology declared.*[[ ]` + regexp.QuoteMeta(exchange) + `[] ]`)
 	return func(ctx context.Context, env *environment) error {
-		return eventually(ctx, "no watchdog has declared it again", func(context.Context) bool {
-			return slices.ContainsFunc(env.fleet, func(m *member) bool {
-				log, err := os.ReadFile(m.program.LogFile)
-				return err == nil && line.Match(log)
-			})
+		err := eventually(ctx, "no watchdog has declared it again", func(context.Context) bool {
+			return slices.ContainsFunc(env.fleet, func(m *member) bool { return line.Match(sinceMark(m)) })
 		})
+		for _, m := range env.fleet {
+			if err != nil {
+				err = fmt.Errorf("%w\n%s wrote since:\n%s", err, m.name, sinceMark(m))
+			}
+		}
+		return err
 	}
+}
+
+// marks has, by log file, how long it was before the last fault.
+var marks sync.Map
+
+func mark(env *environment) {
+	for _, m := range env.fleet {
+		if info, err := os.Stat(m.program.LogFile); err == nil {
+			marks.Store(m.program.LogFile, info.Size())
+		}
+	}
+}
+
+func sinceMark(m *member) []byte {
+	log, err := os.ReadFile(m.program.LogFile)
+	if from, ok := marks.Load(m.program.LogFile); ok && err == nil {
+		return log[min(from.(int64), int64(len(log))):]
+	}
+	return log
 }
 
 // noPermission asks as the part of the fleet that declares.
