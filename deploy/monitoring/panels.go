@@ -146,7 +146,7 @@ var logAndRelay = Dashboard{
 			{Title: "Published to the broker", Unit: PerSecond, Query: perSecond(`rabbitmq_global_messages_received_total`),
 				Description: "Messages that the broker receives in a second, from all publishers."},
 			{Title: "Returned as unroutable", Unit: PerSecond, Query: perSecond(`rabbitmq_global_messages_unroutable_returned_total`),
-				Description: "Messages in a second that the broker gave back to their publisher; the watchdog tests its permission by one at each look."},
+				Description: "Messages in a second that the broker gave back to their publisher: no queue is bound for them."},
 			{Title: "Memory alarm", Unit: Count, Query: `max(rabbitmq_alarms_memory_used_watermark)`,
 				Description: "1 while a node blocks publishers because of its memory."},
 			{Title: "Disk alarm", Unit: Count, Query: `max(rabbitmq_alarms_free_disk_space_watermark)`,

@@ -89,7 +89,7 @@ func TestWhatIsPermitted(t *testing.T) {
 		if err := session.CheckConfigurePermission(); (err == nil) != declare || err != nil && !errors.Is(err, rabbitmq.ErrAccessRefused) {
 			t.Errorf("declaring: %v, want it allowed: %v", err, declare)
 		}
-		err := session.CheckWritePermission(testContext(t))
+		err := session.CheckWritePermission()
 		if (err == nil) != publish || err != nil && !errors.Is(err, rabbitmq.ErrAccessRefused) {
 			t.Errorf("publishing: %v, want it allowed: %v", err, publish)
 		}

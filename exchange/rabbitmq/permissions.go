@@ -26,12 +26,20 @@ func (s *Session) CheckConfigurePermission() error {
 	})
 }
 
-// CheckWritePermission tests on a new channel whether the user may write to composerp.retry, by a message without a
-// route, which is returned. ErrAccessRefused: it may not, and the session is lost. During an alarm ctx ends it.
-func (s *Session) CheckWritePermission(ctx context.Context) error {
+// CheckWritePermission tests on a new channel whether the user may write to composerp.retry: it removes a binding that
+// is not there, which publishes nothing. ErrAccessRefused: it may not, or may not read from it.
+func (s *Session) CheckWritePermission() error {
+	return s.onChannel("checking the permission to publish", func(ch *amqp.Channel) error {
+		return ch.ExchangeUnbind(topology.Retry, topology.NoRoute, topology.Retry, false, nil)
+	})
+}
+
+// TryPublishing publishes a message without a route to composerp.retry, which is returned: during an alarm the broker
+// tells Blocked of it, and ctx ends the wait. The broker counts the message as unroutable.
+func (s *Session) TryPublishing(ctx context.Context) error {
 	publisher, err := s.Publisher(1)
 	if err != nil {
-		return fmt.Errorf("checking the permission to publish: %w", err)
+		return fmt.Errorf("trying to publish: %w", err)
 	}
 	sent, err := publisher.Publish(ctx, Message{Exchange: topology.Retry, RoutingKey: topology.NoRoute, ID: uuid.NewString(), Type: "PROBE"})
 	if err == nil {
@@ -41,5 +49,5 @@ func (s *Session) CheckWritePermission(ctx context.Context) error {
 	if err == nil || errors.Is(err, ErrUnroutable) {
 		return nil
 	}
-	return fmt.Errorf("checking the permission to publish: %w", err)
+	return fmt.Errorf("trying to publish: %w", err)
 }

@@ -232,7 +232,12 @@ func (o *Observer) askBroker(ctx context.Context, now *Snapshot) error {
 				return err
 			}
 		}
-		now.Access = o.askPermission(ctx, session, now.Have)
+		if slices.ContainsFunc(now.Have.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry }) {
+			now.Access = askPermission(session)
+			if now.Nodes == nil && now.Access == nil { // the nodes tell their alarms
+				o.probeAlarm(ctx, session)
+			}
+		}
 		now.Blocked, _ = session.Blocked()
 		return nil
 	})
@@ -257,27 +262,27 @@ func (o *Observer) askQueues(session *rabbitmq.Session, of topology.Topology, no
 }
 
 // askPermission tries the permissions with what exists: whether something is missing is another question.
-func (o *Observer) askPermission(ctx context.Context, session *rabbitmq.Session, have topology.Topology) error {
-	if !slices.ContainsFunc(have.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry }) {
-		return nil
-	}
-	if err := session.CheckConfigurePermission(); errors.Is(err, rabbitmq.ErrAccessRefused) {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	// During an alarm the broker answers a connection's first message and then tells the connection that it is
-	// blocked. A second message waits until the broker has told it, or until the timeout; a session that lasts is
-	// told by the next observation.
-	for range probes(o.Exact) {
-		if _, blocked := session.Blocked(); blocked {
-			return nil
-		}
-		if err := session.CheckWritePermission(ctx); errors.Is(err, rabbitmq.ErrAccessRefused) {
+func askPermission(session *rabbitmq.Session) error {
+	for _, check := range []func() error{session.CheckConfigurePermission, session.CheckWritePermission} {
+		if err := check(); errors.Is(err, rabbitmq.ErrAccessRefused) {
 			return err
 		}
 	}
 	return nil
+}
+
+// probeAlarm publishes until the broker has told the session of an alarm. It answers a blocked connection's first
+// message and then tells the connection; a second message waits until it has, or until the timeout. A session that
+// lasts is told by the next observation.
+func (o *Observer) probeAlarm(ctx context.Context, session *rabbitmq.Session) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	for range probes(o.Exact) {
+		if _, blocked := session.Blocked(); blocked {
+			return
+		}
+		_ = session.TryPublishing(ctx) // what ends the session shows elsewhere
+	}
 }
 
 func probes(exact bool) int {
