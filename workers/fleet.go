@@ -12,7 +12,6 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
-	"github.com/composerp/composerp/store/stream"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
@@ -119,15 +118,11 @@ func TrackedNames() []string {
 // Topology is what the fleet needs of the broker while no queue is divided into lanes.
 func Topology() topology.Topology { return topology.Compute(Subscriptions()) }
 
-// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now, and the stream where it is
-// on.
+// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now. composerp.stream is no part
+// of it: no worker empties that.
 func TopologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
 	sets, err := lanes.Sets(ctx, db)
-	if err != nil {
-		return Topology(), err
-	}
-	setting, err := stream.Read(ctx, db)
-	return setting.AddTo(topology.Compute(lanes.Divided(sets, Subscriptions()))), err
+	return topology.Compute(lanes.Divided(sets, Subscriptions())), err
 }
 
 // Subscriptions are what the workers need of the broker, without lanes.

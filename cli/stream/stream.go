@@ -68,7 +68,7 @@ func Command() *cli.Command {
 
 func changeFlags(more ...cli.Flag) []cli.Flag {
 	more = append(more, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "say what would be done"}, terminal.OutputFlag())
-	return append(settings.BrokerFlags(more...), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator))
+	return append(settings.BrokerFlags(more...), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn"), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator))
 }
 
 // wanted is what `stream enable` asks for.
