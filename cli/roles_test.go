@@ -177,7 +177,8 @@ func (h *environment) operate(file string) {
 		storetest.Must(h, till.Publish(h.Context(), rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Body: []byte("{}")}))
 	}
 	storetest.Eventually(h, "the sale is a dead letter, and the other event unrouted", func() bool {
-		return strings.Contains(h.run("dlq", "list").out, "composerp.ledger.dead") && strings.Contains(h.run("dlq", "list").out, topology.Unrouted)
+		listed := h.run("dlq", "list").out
+		return strings.Contains(listed, "composerp.ledger.dead") && strings.Contains(listed, topology.Unrouted)
 	})
 	tutorial, err := filepath.Abs("../docs/tutorial")
 	storetest.Must(h, err)
