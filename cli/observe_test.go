@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,18 +15,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/deploy/monitoring"
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// Every panel of every dashboard has data of a fleet with work, by a Prometheus that `up --observe` has started.
-func TestEveryPanelHasData(t *testing.T) {
-	t.Parallel()
-	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
-	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
-	f := h.up("--observe")
+// everyPanelHasData expects data of a fleet with work in every panel of every dashboard, by the Prometheus that
+// `up --observe` has started, which it gives.
+func (h *environment) everyPanelHasData(f *fleet) observer {
+	h.Helper()
+	t := h.T
 	found := regexp.MustCompile(`dashboards +(http://[0-9.:]+)(/\S+)`).FindStringSubmatch(f.log.String())
 	if found == nil {
 		t.Fatalf("up --observe names no dashboards: %s", f.log)
@@ -92,14 +89,7 @@ func TestEveryPanelHasData(t *testing.T) {
 	prometheus.rulesAreHealthy()
 	labelsAreClosed(t, observer{t, f.served(t, "metrics")}.get(""))
 	stop()
-	h.ok("down")
-	if err := <-f.ended; err != nil {
-		t.Errorf("up did not end well: %v\n%s", err, f.log)
-	}
-	f.ended <- nil
-	if prometheus.answersFor(h.dir) {
-		t.Error("its Prometheus is still there after down")
-	}
+	return prometheus
 }
 
 // closedLabels are the labels that metrics may have, each of a closed set: those of the design, and beside them le

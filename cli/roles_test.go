@@ -154,6 +154,7 @@ func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	if strings.Contains(f.log.String(), "refused") || strings.Contains(f.log.String(), "denied") {
 		t.Errorf("a part of the fleet was refused something:\n%s", f.log)
 	}
+	t.Run("compose", func(t *testing.T) { fleetOfComposeIsNoAdministrator(t, servers) })
 }
 
 // wantOwnRoles is wantRoles for a fleet with private servers, in the environment's own directory.
