@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
@@ -169,9 +171,6 @@ func leaders(then, now observer.Snapshot) []Problem {
 		return []Problem{{Kind: Ticker, Do: start, What: "no ticker leads, and there are new events: the relay does not learn of them"}}
 	case noTicker:
 		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "no ticker leads: new events stay in the log"}}
-	case a.Behind > behindLimit && b.Behind > behindLimit:
-		return []Problem{{Kind: Relay, Warning: true, Do: relayWaits,
-			What: wording.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
 	}
 	return nil
 }
@@ -190,6 +189,9 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 			found = append(found, Problem{Kind: Relay, Do: relayWaits,
 				What: wording.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
 		}
+		if a.Behind > behindLimit && b.Behind > behindLimit && a.Place != b.Place && b.RelayHolder != "" {
+			found = append(found, fallenBehind(a, b, over))
+		}
 	}
 	if !then.Figures || !now.Figures || !now.Exact {
 		return found // what the figures count as ready may have been handled since
@@ -207,6 +209,18 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 			Do: "look at the log of " + w.Name + ": it may wait for the database or for a service it calls"})
 	}
 	return found
+}
+
+// fallenBehind tells of a relay that publishes, and not what is logged as fast as it is: it says when it will have.
+func fallenBehind(a, b eventlog.Health, over time.Duration) Problem {
+	published, gained := b.End-a.End-(b.Unpublished-a.Unpublished), a.Unpublished-b.Unpublished
+	p := Problem{Kind: Relay, Warning: true, Do: "nothing while a file is imported or much is published; else look at the broker's disk, and at what publishes so much",
+		What: wording.Sprintf("the relay of %s publishes %d events a second and is %s behind with %d", b.RelayHolder, int64(float64(published)/over.Seconds()), b.Behind.Round(time.Second), b.Unpublished)}
+	if gained > 0 {
+		left := time.Duration(float64(over) * float64(b.Unpublished) / float64(gained))
+		p.Do = fmt.Sprintf("nothing: at this speed it has caught up in about %s", left.Round(time.Second))
+	}
+	return p
 }
 
 // Unacknowledged judges which workers have messages in hand and have acknowledged none between two snapshots that are
