@@ -87,8 +87,8 @@ func wantRoles(t *testing.T, databaseURL, managementURL string) {
 	}
 }
 
-// The way of docs/howto/own-servers.md: from servers with one user to a fleet whose parts have users of their own, whose
-// passwords change while it runs.
+// The way of docs/howto/own-servers.md: from servers with one user to a fleet whose parts have users of their own.
+// Their passwords change while it runs; then compose.yaml's commands do the same.
 func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	t.Parallel()
 	servers, err := local.Start(t.Context(), local.Config{Dir: t.TempDir()})

@@ -100,8 +100,8 @@ func wantRefusedElsewhere(t *testing.T, here string) {
 	publishOne(t, servers.AMQPURL)
 }
 
-// TestKilled kills the owner with SIGKILL and starts again at once, and then does the same to the servers. In the end it
-// kills an owner so that no process is left to clear up: the servers end with it.
+// TestKilled kills the owner with SIGKILL and starts again at once, and then does the same to the servers. In the end
+// it kills an owner so that no process is left to clear up: the servers end with it.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -231,8 +231,8 @@ func TestUnenterableDirectory(t *testing.T) {
 }
 
 // A directory may have any name that the file system takes. After a stop both servers find their data again, and
-// nothing is left outside the directory in the end. Every server that lies below an odd name gets a plain link: what two
-// servers show of one name, a database alone shows of the others.
+// nothing is left outside the directory in the end. Every server that lies below an odd name gets a plain link: what
+// two servers show of one name, a database alone shows of the others.
 func TestAnyPath(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -133,8 +133,8 @@ func TestRestartInPlace(t *testing.T) {
 	})
 }
 
-// wantLeftOut stops the database of servers without a broker: the data of the other server must not be looked for in the
-// working directory.
+// wantLeftOut stops the database of servers without a broker: the data of the other server must not be looked for in
+// the working directory.
 func wantLeftOut(t *testing.T, servers *local.Servers, dir string) {
 	t.Helper()
 	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil {
