@@ -51,8 +51,8 @@ type AuditStep struct {
 const freshEvents = 20_000
 
 // RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it:
-// first everything, then twice another 20,000 events, or as many as before where those are fewer. An audit that does not
-// find them proven is an error.
+// first everything, then twice another 20,000 events, or as many as before where those are fewer. An audit that
+// does not find them proven is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (AuditReport, error) {
 	return measureAlone(ctx, &cfg, func(env *environment) (AuditReport, error) { return env.measureAudits(ctx, cfg, events) })
 }
