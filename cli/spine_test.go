@@ -20,7 +20,7 @@ import (
 
 const mapping = "../deploy/demo/online-retail.yaml"
 
-// A thousand and a half of real rows, by each path (import and AMQP) and by both at once, with the fleet
+// Fifteen hundred real rows, by each path (import and AMQP) and by both at once, with the fleet
 // killed on the way. With COMPOSERP_REAL_ROWS=0 it is the whole file.
 func realRowsWanted() int {
 	if os.Getenv("COMPOSERP_REAL_ROWS") == "0" {
