@@ -16,8 +16,8 @@ import (
 // The permissions that the guide gives a reader of the stream: configure, write, read.
 var readerMay = [3]string{`^$`, `^$`, `^composerp\.stream$`}
 
-// As docs/howto/read-the-stream.md tells: a client of another language replays the log from its first event, goes on with
-// new ones, and begins again at an offset or a time.
+// As docs/howto/read-the-stream.md tells: a client of another language replays the log from its first event, goes on
+// with new ones, and begins again at an offset or a time.
 func TestReplayFromTheStream(t *testing.T) {
 	t.Parallel()
 	if why := missingForNode(); why != "" {

@@ -144,8 +144,8 @@ func TestClientsReplayFromWhereTheyLike(t *testing.T) {
 	}
 }
 
-// The feeder dies when all is confirmed and the cursor not yet moved: the next one makes copies, which a client knows by
-// their x-log-seq. Another feeder leads meanwhile only after the first is gone.
+// The feeder dies when all is confirmed and the cursor not yet moved: the next one makes copies, which a client knows
+// by their x-log-seq. Another feeder leads meanwhile only after the first is gone.
 func TestACrashMakesCopiesThatAClientKnows(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
