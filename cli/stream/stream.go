@@ -29,7 +29,7 @@ const (
 	fromBeginning = "beginning"
 
 	megabyte = 1 << 20
-	// mostSegmentMB is below the 3 GB of which RabbitMQ refuses segments.
+	// mostSegmentMB is below RabbitMQ's own limit of 3 GB.
 	mostSegmentMB = 2000
 )
 

@@ -1,8 +1,8 @@
 // Package stream holds whether composerp.stream is on, how much it keeps, and how far the log has been copied into it.
 //
 // composerp.stream is a RabbitMQ stream queue with a copy of every event of the log, from which other programs
-// replay. workers/runtime/stream feeds it: its doc has the way of an event. Here are the setting, a row of the table stream, and
-// the feeder's cursor, the row "stream" of log_cursor.
+// replay. workers/runtime/stream feeds it: its doc has the way of an event. Here are the setting, a row of the
+// table stream, and the feeder's cursor, the row "stream" of log_cursor.
 //
 // # Invariants
 //

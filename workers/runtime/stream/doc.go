@@ -1,6 +1,6 @@
 // Package stream feeds composerp.stream, a RabbitMQ stream queue, with a copy of the log: any AMQP 0-9-1 client
-// attaches to it where it likes and replays (docs/howto/read-the-stream.md). It is off unless an operator has switched it on;
-// package store/stream holds that.
+// attaches to it where it likes and replays (docs/howto/read-the-stream.md). It is off unless an operator has
+// switched it on; package store/stream holds that.
 //
 // One feeder leads at a time, under a lease of its own and beside the relay: a stream that stands still delays no
 // worker. It reads the log from its own cursor, in log order, and not what the broker routes: so it has every event
