@@ -30,6 +30,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/runtime/scaler"
+	"github.com/composerp/composerp/workers/runtime/stream"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -409,6 +410,8 @@ func metricsReference(t *testing.T) string {
 	publishing.NewMetrics(&c)
 	scaler.NewMetrics(&c)
 	relay.RegisterLag(&c, nil)
+	stream.NewMetrics(&c)
+	stream.RegisterState(&c, nil)
 	audit.Register(&c, nil)
 	watchdog.NewMetrics(&c)
 	fleet.RegisterBuild(&c, "")

@@ -41,6 +41,7 @@ import (
 	_ "github.com/composerp/composerp/store/stockhistory"
 	_ "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
+	_ "github.com/composerp/composerp/store/stream"
 	_ "github.com/composerp/composerp/store/trace"
 )
 

@@ -118,7 +118,8 @@ func TrackedNames() []string {
 // Topology is what the fleet needs of the broker while no queue is divided into lanes.
 func Topology() topology.Topology { return topology.Compute(Subscriptions()) }
 
-// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now.
+// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now. composerp.stream is no
+// part of it: no worker empties that.
 func TopologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
 	sets, err := lanes.Sets(ctx, db)
 	return topology.Compute(lanes.Divided(sets, Subscriptions())), err

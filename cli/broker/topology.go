@@ -2,6 +2,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/topology/roles"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/stream"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -35,8 +37,8 @@ func Command() *cli.Command {
 	}
 }
 
-// needed is what the fleet needs, with the lanes that its queues have now. Where no database tells of lanes there are
-// none.
+// needed is what the fleet needs, with the lanes that its queues have now, and the stream where it is on. Where no
+// database tells of them there are none.
 func needed(cctx *cli.Context, e settings.Endpoints) topology.Topology {
 	if e.Database == "" {
 		return workers.Topology()
@@ -45,14 +47,23 @@ func needed(cctx *cli.Context, e settings.Endpoints) topology.Topology {
 	if err == nil {
 		defer db.Close()
 		var t topology.Topology
-		if t, err = workers.TopologyNow(cctx.Context, db); err == nil {
+		if t, err = topologyNow(cctx.Context, db); err == nil {
 			return t
 		}
 	}
 	if !errors.Is(err, store.ErrSchema) { // else no queue ever had lanes
-		terminal.Say(cctx, "whether queues have lanes is not known: %s", exit.OneLine(err))
+		terminal.Say(cctx, "whether queues have lanes, and the stream is on, is not known: %s", exit.OneLine(err))
 	}
 	return workers.Topology()
+}
+
+func topologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
+	t, err := workers.TopologyNow(ctx, db)
+	if err != nil {
+		return t, err
+	}
+	setting, err := stream.Read(ctx, db)
+	return setting.AddTo(t), err
 }
 
 func topologyShow(cctx *cli.Context) error {

@@ -10,10 +10,12 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/store/stream"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -68,6 +70,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 		x.Judged(p)
 	}
 	x.examineLanes(ctx)
+	x.examineStream(ctx)
 	x.ExamineNodes(now.Nodes)
 	x.observeAgain(ctx, o, plan, now)
 	x.examineRest(ctx, broker, plan, now)
@@ -86,6 +89,9 @@ func (x *Examination) plan(ctx context.Context) watchdog.Plan {
 	}
 	if x.resting, err = scaling.RestingPools(ctx, x.db); err != nil {
 		x.unasked("queues", err)
+	}
+	if setting, err := stream.Read(ctx, x.db); err == nil {
+		plan = plan.WithStream(setting)
 	}
 	return plan.WithLanes(sets).WithResting(func(worker string) bool {
 		return slices.ContainsFunc(x.resting, func(p scaling.Resting) bool { return p.Queue == worker })
@@ -117,6 +123,24 @@ func (x *Examination) examineLanes(ctx context.Context) {
 	}
 	if waiting > 0 {
 		x.warn("lanes", "composerp lanes describe QUEUE names them; composerp dlq redrive lets them go on, in order", "%d aggregates wait for a dead letter, and %d events behind them", waiting, parked)
+	}
+}
+
+// examineStream reports whether a stream that is on follows the log.
+func (x *Examination) examineStream(ctx context.Context) {
+	if x.db == nil {
+		return
+	}
+	s, err := stream.ReadState(ctx, x.db)
+	if err != nil || !s.On {
+		return // the database's state is reported already
+	}
+	found := watchdog.StreamProblems(s)
+	for _, p := range found {
+		x.Judged(p)
+	}
+	if len(found) == 0 {
+		x.ok("stream", "%s follows the log", topology.Stream)
 	}
 }
 

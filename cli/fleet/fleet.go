@@ -83,6 +83,9 @@ func (f *fleet) run(ctx context.Context) error {
 			return err
 		}
 		poke = ticker.Poke
+		if err := f.startStream(ctx, g, registry); err != nil {
+			return err
+		}
 		if err := f.startWatchdog(ctx, g, registry); err != nil {
 			return err
 		}

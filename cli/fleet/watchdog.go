@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/stream"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
@@ -71,7 +72,11 @@ func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, bro
 	if err != nil {
 		return err
 	}
-	plan := PlanOf().WithLanes(sets)
+	setting, err := stream.Read(ctx, db)
+	if err != nil {
+		return err
+	}
+	plan := PlanOf().WithLanes(sets).WithStream(setting)
 	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
 		return err

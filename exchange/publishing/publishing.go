@@ -23,6 +23,7 @@ const (
 	Relay    = "relay"    // events from the log
 	Worker   = "worker"   // messages that failed, to retry queues and dead letters, and events to lanes
 	Watchdog = "watchdog" // what may have been lost, again
+	Stream   = "stream"   // a copy of the log, to composerp.stream
 )
 
 const (
@@ -67,7 +68,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		inFlight: prometheus.NewDesc("composerp_publisher_in_flight", "Messages that publishers have accepted and the broker has not answered.", []string{"kind"}, nil),
 		blocked:  prometheus.NewDesc("composerp_publisher_blocked", "Publishers that the broker blocks now, because of its memory or disk.", []string{"kind"}, nil),
 	}
-	for _, kind := range []string{Relay, Worker, Watchdog} {
+	for _, kind := range []string{Relay, Worker, Watchdog, Stream} {
 		k := &Kind{outcomes: map[string]prometheus.Counter{}, confirming: confirming.WithLabelValues(kind), open: map[int]State{}}
 		for _, outcome := range []string{outcomeConfirmed, outcomeNacked, outcomeReturned, outcomeLost} {
 			k.outcomes[outcome] = messages.WithLabelValues(kind, outcome)
@@ -78,7 +79,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Of are the publishers of a kind: Relay, Worker or Watchdog.
+// Of are the publishers of a kind: Relay, Worker, Watchdog or Stream.
 func (m *Metrics) Of(kind string) *Kind { return m.kinds[kind] }
 
 // Describe implements prometheus.Collector.

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// The exchanges, and the two queues that belong to no worker.
+// The exchanges, and the queues that belong to no worker.
 const (
 	Events        = "composerp.events"          // topic: every event, by its routing key
 	Retry         = "composerp.retry"           // topic: to a retry queue, or back to a worker's queue, by its name
 	Dead          = "composerp.dead"            // topic: dead letters, by the name of the worker's queue
 	Unrouted      = "composerp.unrouted"        // fanout, and its queue: events without a binding
 	DeadLetterLog = "composerp.dead-letter-log" // queue: a copy of every dead letter, for the dead-letter log
+	Stream        = "composerp.stream"          // fanout, and its stream queue: a copy of the log, where it is switched on
 
 	// OldDeadLetterLog is its name in the version before; workers/deadletterlog empties and deletes it.
 	OldDeadLetterLog = "composerp.dead-journal"

@@ -118,8 +118,11 @@ const loggedAt = `(date_part('epoch', e.logged_at) * 1000000)::bigint`
 // It reads the interval between the ticks $1 and $2, or one that begins at $1 where $2 is $1 too, past the position $3.
 // Each row has the interval's end, whether both its ticks are there, and whether the end is the newest tick; an empty
 // interval has one row without an event. Times are in seconds, as messages have them, and in microseconds: a timestamp
-// costs more.
-var readPage = pg.SQL(`
+// costs more. The relay reads what is to be published; a copy of the log everything.
+var readPage, readWhole = pg.SQL(page("e.publish")), pg.SQL(page("true"))
+
+func page(which string) string {
+	return `
 WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELSE (` + nextTick + `) END AS id),
      p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
      c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = (SELECT id FROM upto) AND id <> $1),
@@ -139,7 +142,7 @@ FROM upto LEFT JOIN (
     (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
             ` + loggedAt + ` AS logged_at, e.body
      FROM event_log e
-     WHERE e.publish
+     WHERE ` + which + `
        AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
        AND xid8cmp(e.tx, (SELECT tx FROM p)) > 0
        AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
@@ -150,19 +153,29 @@ FROM upto LEFT JOIN (
          SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
             ` + loggedAt + ` AS logged_at, e.body
          FROM event_log e
-         WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
+         WHERE ` + which + ` AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
          ORDER BY e.seq LIMIT $4) e
      ORDER BY e.seq LIMIT $4)
-    ORDER BY seq LIMIT $4) e ON true`)
+    ORDER BY seq LIMIT $4) e ON true`
+}
 
 // ReadPage reads at most limit events to be published from the cursor on, in one round trip. An empty page whose Next
 // is the cursor itself means there is nothing new. Times are cut to seconds. ErrNotFound when a tick is gone: an
 // interval without it looks empty, and passing it would lose its events.
 func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
+	return readFrom(ctx, db, readPage, at, limit)
+}
+
+// ReadWholePage is ReadPage of all events: also those that came straight over AMQP, which the relay leaves alone.
+func ReadWholePage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
+	return readFrom(ctx, db, readWhole, at, limit)
+}
+
+func readFrom(ctx context.Context, db *store.DB, statement pg.Statement, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
 	var known, newest bool
 	doing := fmt.Sprintf("reading the log from tick %d", at.Tick)
-	err := pg.Each(ctx, db, doing, readPage, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, doing, statement, func(row *sql.Rows) error {
 		var upto, seq, occurred, logged sql.NullInt64
 		var isNewest sql.NullBool
 		var typ, tenant, aggregate sql.NullString

@@ -4,7 +4,7 @@
 // # Roles
 //
 //	publisher      an external system: publishes events whose routing key begins with integration. to composerp.events
-//	relay          publishes the log: to composerp.events and composerp.unrouted, and again to single workers
+//	relay          publishes the log to composerp.events, .unrouted and .stream, and again to single workers
 //	topology       declares, binds and deletes what begins with composerp. (start, watchdog, lanes)
 //	operator       works on dead letters and unrouted events
 //	monitoring     sees the management API; touches no message

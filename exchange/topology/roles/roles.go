@@ -71,9 +71,9 @@ func publisher() Grant {
 		Topics: []TopicPermissions{{topology.Events, `^integration\.`, none}}}
 }
 
-// relay also republishes: to a worker's queue by composerp.retry, and from composerp.unrouted.
+// relay also republishes: to a worker's queue by composerp.retry, and from composerp.unrouted. It feeds the stream.
 func relay() Grant {
-	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry), names(topology.Unrouted)}}
+	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry, topology.Stream), names(topology.Unrouted)}}
 }
 
 // declarer publishes nothing but probes, which have no route.

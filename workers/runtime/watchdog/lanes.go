@@ -21,21 +21,25 @@ func (v *monitor) readLanes(ctx context.Context) {
 	}
 	if now := countsOf(sets); !reflect.DeepEqual(now, v.lanes) {
 		v.lanes = now
-		v.Plan = v.Plan.WithLanes(sets)
-		v.history.plan, v.observer.Topology = v.Plan, v.Plan.Topology
+		v.replan(v.Plan.WithLanes(sets))
 	}
 	if found, err := LaneProblems(ctx, v.DB); err == nil {
 		v.laneProblems = found
 	}
 }
 
-// switched tells whether the lanes are others than those of the plan, or cannot be read.
+func (v *monitor) replan(p Plan) {
+	v.Plan = p
+	v.history.plan, v.observer.Topology = p, p.Topology
+}
+
+// switched tells whether the lanes or the stream are others than those of the plan, or cannot be read.
 func (v *monitor) switched(ctx context.Context) bool {
 	sets, err := lanes.Sets(ctx, v.DB)
 	if err != nil {
-		return len(v.lanes) > 0
+		return len(v.lanes) > 0 || v.Plan.stream.On
 	}
-	return !reflect.DeepEqual(countsOf(sets), v.lanes)
+	return !reflect.DeepEqual(countsOf(sets), v.lanes) || v.streamSwitched(ctx)
 }
 
 func countsOf(sets []lanes.Set) map[string]topology.Lanes {

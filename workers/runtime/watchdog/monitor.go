@@ -32,6 +32,7 @@ type monitor struct {
 	gapReads     clock.Seldom              // failed ones, in the log
 	lanes        map[string]topology.Lanes // of the plan, by worker
 	laneProblems []Problem                 // by the last reading
+	ofStream     []Problem                 // by the last reading
 	rested       map[string]time.Time      // by worker, when it was last to run no slots
 	policies     map[string]string         // by consumer, as they were noted last; nil before that
 	policyNotes  clock.Seldom              // failed ones, in the log
@@ -48,6 +49,7 @@ type monitor struct {
 // observe takes one snapshot, reports the problems in it, and repairs what it can.
 func (v *monitor) observe(ctx context.Context) {
 	v.readLanes(ctx)
+	v.readStream(ctx)
 	v.readResting(ctx)
 	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // seldom: it asks the broker for each queue
 	now := v.observer.Observe(ctx)
@@ -76,7 +78,7 @@ func (v *monitor) observe(ctx context.Context) {
 
 func (v *monitor) problems(now observer.Snapshot) []Problem {
 	plan := v.Plan.WithResting(v.rests)
-	found := append(plan.Immediate(now), v.laneProblems...)
+	found := append(append(plan.Immediate(now), v.laneProblems...), v.ofStream...)
 	if now.Unseen != nil {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})
 	}
@@ -150,7 +152,7 @@ func (v *monitor) report(found []Problem, now observer.Snapshot) {
 // unjudged tells whether the snapshot cannot show if a problem of the kind persists.
 func unjudged(kind Kind, now observer.Snapshot) bool {
 	switch kind {
-	case Ticker, Relay, Pending:
+	case Ticker, Relay, Pending, Stream:
 		return now.Database != nil
 	case Topology:
 		return now.Broker != nil && !now.Seen

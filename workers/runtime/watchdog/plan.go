@@ -5,6 +5,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/stream"
 )
 
 // Plan is the topology and the workers that the fleet should have.
@@ -14,6 +15,7 @@ type Plan struct {
 
 	subscriptions []topology.Subscription
 	here          []string
+	stream        stream.Setting
 }
 
 // Worker is a worker of the fleet as the broker sees it.
@@ -59,7 +61,13 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 
 // WithLanes is the plan of the same fleet with the lanes that its queues have now.
 func (p Plan) WithLanes(sets []lanes.Set) Plan {
-	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here)
+	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here).WithStream(p.stream)
+}
+
+// WithStream is the plan of the same fleet, with the stream where it is on.
+func (p Plan) WithStream(s stream.Setting) Plan {
+	p.stream, p.Topology = s, s.AddTo(topology.Compute(p.subscriptions))
+	return p
 }
 
 // WithResting is the plan of the same fleet; these workers are to run no slots.

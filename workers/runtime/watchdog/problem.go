@@ -24,11 +24,12 @@ const (
 	Growth        Kind = "growth"        // the broker's disk will be full
 	Pending       Kind = "pending"       // events that may be lost are not republished yet
 	Lanes         Kind = "lanes"         // lanes have no node that handles them
+	Stream        Kind = "stream"        // composerp.stream is on and behind the log
 )
 
 // Kinds are all of them.
 var Kinds = []Kind{Database, Broker, Access, Unseen, Node, Alarm, Topology, Mismatch, Policy, Ticker, Relay, Consumers, Progress, DeadLetterLog, Stuck,
-	Unrouted, Growth, Pending, Lanes}
+	Unrouted, Growth, Pending, Lanes, Stream}
 
 // Problem is one thing that is wrong. Kind and Subject say whether it is the same one as in the snapshot before.
 type Problem struct {
