@@ -31,6 +31,7 @@ var decisions = map[string]decision{
 	"log_cursor":       {relay: "iu"},
 	"unpublishable":    {relay: "i"},
 	"log_seal":         {relay: "i", operator: "i"},
+	"projection":       {},
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},
 	"audit_checkpoint": {operator: "id"},
