@@ -62,38 +62,31 @@ func Diff(ctx context.Context, db *store.DB, p Projection, holder string, limit 
 		if err != nil {
 			return err
 		}
-		if err := p.copyLive(ctx, db); err != nil {
-			return err
-		}
 		at, err := p.catchUp(ctx, db, lease, nil)
 		if err != nil {
 			return err
 		}
-		report.Tick = at.Tick
-		return db.InTx(ctx, func(tx store.Tx) error {
-			if _, err := p.foldRange(ctx, db, tx, copied, handled, at.Tick); err != nil {
-				return err
-			}
-			if err := p.compare(ctx, tx, &report, limit); err != nil {
-				return err
-			}
-			return p.dropTables(ctx, tx, copied)
-		})
+		tx, err := pg.BeginSnapshot(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := p.copyLive(ctx, tx); err != nil {
+			return err
+		}
+		if report.Tick, err = p.foldRange(ctx, db, tx, rebuilt, at.Tick, 0, nil); err != nil {
+			return err
+		}
+		if _, err := p.foldRange(ctx, db, tx, copied, handled, report.Tick, p.unhandled); err != nil {
+			return err
+		}
+		return p.compare(ctx, tx, &report, limit)
 	})
 	return report, err
 }
 
-// copyLive copies the live tables, all as of one snapshot.
-func (p Projection) copyLive(ctx context.Context, db *store.DB) error {
-	err := db.InTx(ctx, func(tx store.Tx) error { return p.dropTables(ctx, tx, copied) })
-	if err != nil {
-		return err
-	}
-	tx, err := pg.BeginSnapshot(ctx, db)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
+// copyLive copies the live tables as of the transaction's snapshot.
+func (p Projection) copyLive(ctx context.Context, tx store.Tx) error {
 	names, err := p.schemas(ctx, tx, copied)
 	if err != nil {
 		return err
@@ -107,7 +100,7 @@ func (p Projection) copyLive(ctx context.Context, db *store.DB) error {
 			return fmt.Errorf("copying %s: %w", t.Name, err)
 		}
 	}
-	return tx.Commit()
+	return nil
 }
 
 func (p Projection) compare(ctx context.Context, tx store.Tx, report *Report, limit int) error {

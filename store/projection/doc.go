@@ -16,14 +16,15 @@
 //     that tick, and those still in the queue, come to the worker as ever, and it writes them to the new tables.
 //   - The kept tables are not kept current. kept_tick is a tick of which the live worker had handled everything; Back
 //     folds what came after it, by the code that runs now, before it switches.
-//   - Diff leaves no trace in the live tables and locks none: it copies them in one snapshot, folds into the copy what
-//     the live worker has still to handle, up to the tick where the rebuilt tables stand, and compares the two.
+//   - Diff works in one transaction with one snapshot, which is rolled back, and locks no live table. It copies the live
+//     tables, folds into the copy what the live worker had still to handle in that snapshot, folds into the rebuilt
+//     tables what came since, both up to the same tick, read after the snapshot was taken; and compares.
 //
 // A crash:
 //
 //   - while the tables are made: the transaction is undone; nothing was made.
 //   - between two pages, or within one: rows and cursor stand at the last page that committed; a rebuild goes on there.
-//   - while Diff compares: the copy stays; the next Diff deletes it.
+//   - while Diff compares: nothing is left of it.
 //   - before the commit of Switch or Back: nothing has changed, but the rebuilt tables may have come further.
 //   - after it: the new tables are live; nothing is left to do.
 package projection

@@ -3,6 +3,8 @@ package projection
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -30,9 +32,42 @@ func (p Projection) handled(ctx context.Context, db *store.DB) (int64, error) {
 
 var sameEpoch = pg.SQL(`SELECT (SELECT epoch FROM tick WHERE id = $1) = (SELECT epoch FROM tick WHERE id = $2)`)
 
-// foldRange folds the events between two ticks into the tables of a schema; upto 0: up to the newest tick. It returns
-// the tick where it ended.
-func (p Projection) foldRange(ctx context.Context, db *store.DB, tx store.Tx, side string, from, upto int64) (int64, error) {
+// choice leaves out events that are not to be folded.
+type choice func(ctx context.Context, tx store.Tx, entries []eventlog.Entry) ([]eventlog.Entry, error)
+
+var inInbox = pg.SQL(`
+SELECT i.event_id FROM inbox i JOIN consumer c ON c.id = i.consumer
+WHERE c.name = $1 AND i.event_id = ANY ($2::uuid[]) AND i.generation = ANY (` + eventlog.KeptGenerationsSQL + `)`)
+
+var inLog = pg.SQL(`SELECT event_id FROM event_log WHERE seq = ANY ($1::bigint[])`)
+
+// unhandled leaves out what the live tables have as of the transaction's snapshot: what the worker's inbox has, or,
+// for tables that are written with the events themselves, what the log has.
+func (p Projection) unhandled(ctx context.Context, tx store.Tx, entries []eventlog.Entry) ([]eventlog.Entry, error) {
+	ids, seqs := make([]uuid.UUID, len(entries)), pg.NewColumns(1, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].EventID
+		seqs.Add(entries[i].Seq)
+	}
+	var handled map[uuid.UUID]bool
+	var err error
+	if p.Worker == "" {
+		handled, err = pg.Set[uuid.UUID](ctx, tx, "reading what the log had", inLog, seqs...)
+	} else {
+		handled, err = pg.Set[uuid.UUID](ctx, tx, "reading what "+p.Worker+" has handled", inInbox, p.Worker, pg.UUIDs(ids))
+	}
+	var left []eventlog.Entry
+	for i := range entries {
+		if !handled[entries[i].EventID] {
+			left = append(left, entries[i])
+		}
+	}
+	return left, err
+}
+
+// foldRange folds the events between two ticks, or those that only chooses, into the tables of a schema; upto 0: up to
+// the newest tick. It returns the tick where it ended.
+func (p Projection) foldRange(ctx context.Context, db *store.DB, tx store.Tx, side string, from, upto int64, only choice) (int64, error) {
 	names, err := p.schemas(ctx, tx, side)
 	if err != nil {
 		return 0, err
@@ -54,7 +89,13 @@ func (p Projection) foldRange(ctx context.Context, db *store.DB, tx store.Tx, si
 		if read.Next == at {
 			return at.Tick, nil
 		}
-		if err := p.fold(ctx, tx, names, read.Events); err != nil {
+		entries := read.Events
+		if only != nil && len(entries) > 0 {
+			if entries, err = only(ctx, tx, entries); err != nil {
+				return 0, err
+			}
+		}
+		if err := p.fold(ctx, tx, names, entries); err != nil {
 			return 0, err
 		}
 		at = read.Next

@@ -80,10 +80,10 @@ func (p Projection) begin(ctx context.Context, db *store.DB, lease store.Lease, 
 		if err := store.HoldLease(ctx, tx, lease); err != nil {
 			return err
 		}
-		var s State
-		err := pg.Get(ctx, tx, &s, readState, p.Name)
+		s, err := pg.One[State](ctx, tx, "reading the projection "+p.Name, readState, p.Name)
 		switch {
-		case err != nil && !errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, store.ErrNotFound): // the first rebuild of it
+		case err != nil:
 			return err
 		case s.Rebuild != nil && *s.Rebuild == p.Version:
 			return nil

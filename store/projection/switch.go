@@ -152,14 +152,14 @@ func Back(ctx context.Context, db *store.DB, p Projection, holder string, by ope
 				return err
 			}
 			return db.InTx(ctx, func(tx store.Tx) error {
-				at, err := p.foldRange(ctx, db, tx, kept, *s.KeptTick, 0)
+				at, err := p.foldRange(ctx, db, tx, kept, *s.KeptTick, 0, nil)
 				if err != nil {
 					return err
 				}
 				if err := p.lockLive(ctx, tx, lease, kept); err != nil {
 					return err
 				}
-				if _, err := p.foldRange(ctx, db, tx, kept, at, 0); err != nil {
+				if _, err := p.foldRange(ctx, db, tx, kept, at, 0, nil); err != nil {
 					return err
 				}
 				return p.swap(ctx, tx, kept, "projections back", s.Live, *s.Kept, tick, by)
