@@ -20,7 +20,7 @@ WHERE t.id % 1000 = 0 AND t.max_seq < (
         WHERE c.name = $2 AND i.event_id = e.event_id AND i.generation = ANY (` + eventlog.KeptGenerationsSQL + `))
     AND NOT ` + eventlog.ForgottenSQL + `)`)
 
-// handled returns a tick of which the live worker has handled every event. It reads the log; parked and dead events
+// handled returns a tick before which the live worker has handled every event. It reads the log; parked and dead events
 // count as not handled. For tables that are written with the events themselves it is the newest tick that stays.
 func (p Projection) handled(ctx context.Context, db *store.DB) (int64, error) {
 	types := make([]string, len(p.Types))

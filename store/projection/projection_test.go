@@ -68,23 +68,23 @@ func updated(t testing.TB, item string, n int) event.Any {
 	return e
 }
 
-type world struct {
+type bench struct {
 	*storetest.Env
 	ticker *storetest.Ticker
 	view   inbox.ConsumerID
 }
 
-func newWorld(t *testing.T) *world {
+func newBench(t *testing.T) *bench {
 	h := storetest.NewEnv(t, 12)
-	return &world{Env: h, ticker: h.NewTicker(), view: storetest.MustGet(inbox.Subscribe(t.Context(), h.DB, "view", []string{string(event.TypeInventoryUpdated)}))(t)}
+	return &bench{Env: h, ticker: h.NewTicker(), view: storetest.MustGet(inbox.Subscribe(t.Context(), h.DB, "view", []string{string(event.TypeInventoryUpdated)}))(t)}
 }
 
-func (w *world) rows(schema string) int {
+func (w *bench) rows(schema string) int {
 	return storetest.One[int](w, w.SQL(), `SELECT count(*) FROM `+schema)
 }
 
 // tick makes ticks until the newest one has seen every event; the lease may have ended while the test did other things.
-func (w *world) tick() {
+func (w *bench) tick() {
 	w.Helper()
 	w.Expire("ticker")
 	w.ticker = w.NewTicker()
@@ -92,7 +92,7 @@ func (w *world) tick() {
 }
 
 // handle is the live worker: each event once, by the inbox, newest state to the live table.
-func (w *world) handle(ctx context.Context, events ...event.Any) error {
+func (w *bench) handle(ctx context.Context, events ...event.Any) error {
 	return w.InTx(ctx, func(tx store.Tx) error {
 		claimed, err := inbox.Claim(ctx, tx, w.view, storetest.IDs(events))
 		if err != nil {
@@ -115,7 +115,7 @@ func (w *world) handle(ctx context.Context, events ...event.Any) error {
 // own, so that one that is skipped is missing.
 func TestARebuildSkipsNoEventThatCommitsLate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBench(t)
 	late := w.OpenTx()
 	storetest.Must(t, eventlog.Append(t.Context(), late, []event.Any{updated(t, "late", 1)}))
 	var written atomic.Int64
@@ -178,7 +178,7 @@ func TestARebuildSkipsNoEventThatCommitsLate(t *testing.T) {
 // A rebuild that is killed ten times, by its context or by the end of its connections, comes to the same.
 func TestARebuildKilledTenTimesEndsTheSame(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBench(t)
 	var events []event.Any
 	for i := range 900 {
 		events = append(events, updated(t, fmt.Sprint("item", i%90), 1+i/90))
@@ -222,7 +222,7 @@ func TestARebuildKilledTenTimesEndsTheSame(t *testing.T) {
 // at once.
 func TestTheLiveWorkerGoesOnThroughASwitch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newBench(t)
 	ctx := t.Context()
 	other := storetest.Open(t, w.URL, 4)
 	n := map[string]int{}
