@@ -218,18 +218,18 @@ func TestTheRunbookOfARestore(t *testing.T) {
 	t.Parallel()
 	const logged = `SELECT count(*) FROM event_log WHERE type = 'SALE_COMPLETED'`
 	o := newOperator(newEnvironment(t))
-	lines, sold := day(3000)
+	lines, sold := day(1200)
 	o.file("till.yaml", goldenMapping)
 	before, after := []string{uuid.NewString(), uuid.NewString()}, []string{uuid.NewString(), uuid.NewString(), uuid.NewString()}
 	sold["straight"] = -int64(len(before) + len(after))
 	o.up()
 	o.straight(before)
-	o.brings(lines[:500])
-	o.until("the ledger has it", func() bool { return o.count(`SELECT count(*) FROM movement`) == 2*(500+len(before)) })
-	o.until("so has the log", func() bool { return o.count(logged) == 500+len(before) })
+	o.brings(lines[:200])
+	o.until("the ledger has it", func() bool { return o.count(`SELECT count(*) FROM movement`) == 2*(200+len(before)) })
+	o.until("so has the log", func() bool { return o.count(logged) == 200+len(before) })
 	o.inTheMiddle(func() {
-		o.brings(lines[:1500])
-		o.until("the queues are full", func() bool { return o.count(inQueues) == 1000 })
+		o.brings(lines[:600])
+		o.until("the queues are full", func() bool { return o.count(inQueues) == 400 })
 		for _, line := range runbook(t, "backup") {
 			o.types(line)
 		}
@@ -244,7 +244,7 @@ func TestTheRunbookOfARestore(t *testing.T) {
 	for _, line := range runbook(t, "restore") {
 		o.types(line)
 		if strings.HasPrefix(line, "pg_restore") {
-			if n, m := o.count(logged), o.count(`SELECT count(*) FROM movement`); n != 1500+len(before) || m != 2*(500+len(before)) {
+			if n, m := o.count(logged), o.count(`SELECT count(*) FROM movement`); n != 600+len(before) || m != 2*(200+len(before)) {
 				t.Errorf("the dump has %d sales and %d movements", n, m)
 			}
 			o.refuses()

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"os"
 	"os/exec"
@@ -60,11 +59,7 @@ func (c composed) on(servers *local.Servers, dir string) []string {
 }
 
 // The commands of compose.yaml, in its order: setup makes users for the parts of the fleet, and the fleet runs as them.
-func TestTheFleetOfComposeIsNoAdministrator(t *testing.T) {
-	t.Parallel()
-	servers, err := local.Start(t.Context(), local.Config{Dir: t.TempDir()})
-	storetest.Must(t, err)
-	t.Cleanup(func() { _ = servers.Discard(context.Background()) })
+func fleetOfComposeIsNoAdministrator(t *testing.T, servers *local.Servers) {
 	super, err := servers.Superuser()
 	storetest.Must(t, err)
 	defer super.Close()

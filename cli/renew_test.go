@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,17 +48,9 @@ func (h *environment) sellAs(id string) {
 
 // Passwords that change while a fleet runs are used at the next connection, out of the file; a file that is half
 // written changes nothing, and the log names it.
-func TestPasswordsChangeUnderAFleet(t *testing.T) {
-	t.Parallel()
-	s, err := local.Start(t.Context(), local.Config{Dir: t.TempDir()})
-	storetest.Must(t, err)
-	t.Cleanup(func() { _ = s.Discard(context.Background()) })
-	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
-	file := filepath.Join(h.dir, "fleet.secrets")
-	h.ok("secrets", "create", "--database-url", s.DatabaseURL, "--amqp-url", s.AMQPURL, "--management-url", s.ManagementURL, file)
-	h.admit(s, file)
-	h.env = append(h.env, "COMPOSERP_SECRETS="+file)
-	h.ok("migrate", "up")
+func (h *environment) changesPasswords(s *local.Servers, file string) {
+	h.Helper()
+	t := h.T
 	first := storetest.MustGet(os.ReadFile(file))(t)
 	write := func(content []byte) {
 		storetest.Must(t, os.WriteFile(file, content, 0o600))
@@ -67,6 +58,7 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 		storetest.Must(t, os.Chtimes(file, settled, settled))
 	}
 	f := h.up()
+	wantRoles(t, s.DatabaseURL, s.ManagementURL)
 	h.sellAs("11111111-1111-4111-8111-111111111101")
 
 	write(first[:len(first)/2])
@@ -118,6 +110,7 @@ func TestPasswordsChangeUnderAFleet(t *testing.T) {
 		}
 	}
 	f.stop(t)
+	h.env[len(h.env)-1] = "COMPOSERP_SECRETS=" + file
 }
 
 // wantDoctor expects the doctor to find something, and to say so in these words, without a password.

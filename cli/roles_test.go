@@ -15,7 +15,6 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/deploy/secrets"
-	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/exchange/topology"
@@ -89,6 +88,7 @@ func wantRoles(t *testing.T, databaseURL, managementURL string) {
 }
 
 // The way of docs/howto/own-servers.md: from servers with one user to a fleet whose parts have users of their own.
+// Their passwords change while it runs; then compose.yaml's commands do the same.
 func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	t.Parallel()
 	servers, err := local.Start(t.Context(), local.Config{Dir: t.TempDir()})
@@ -103,27 +103,10 @@ func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	if r := h.run(create...); r.code != 78 || !strings.Contains(r.errors, "it exists") {
 		t.Errorf("a second time: exit %d, %s", r.code, r.errors)
 	}
-	var definitions any
-	if err := json.Unmarshal([]byte(h.ok("topology", "export", "--with-users", "--secrets", file).out), &definitions); err != nil {
-		t.Fatal(err)
-	}
-	api, err := management.New(servers.ManagementURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := api.Import(t.Context(), definitions); err != nil {
-		t.Fatal(err)
-	}
-	super, err := servers.Superuser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer super.Close()
-	if _, err := super.ExecContext(t.Context(), h.ok("db", "roles", "--secrets", file).out); err != nil {
-		t.Fatal(err)
-	}
+	h.admit(servers, file)
 	h.env = append(h.env, "COMPOSERP_SECRETS="+file)
 	h.ok("migrate", "up")
+	h.changesPasswords(servers, file)
 	f := h.up()
 	wantRoles(t, servers.DatabaseURL, servers.ManagementURL)
 	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":1,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`)
@@ -171,6 +154,7 @@ func TestAUserForEachPartOnOwnServers(t *testing.T) {
 	if strings.Contains(f.log.String(), "refused") || strings.Contains(f.log.String(), "denied") {
 		t.Errorf("a part of the fleet was refused something:\n%s", f.log)
 	}
+	t.Run("compose", func(t *testing.T) { fleetOfComposeIsNoAdministrator(t, servers) })
 }
 
 // wantOwnRoles is wantRoles for a fleet with private servers, in the environment's own directory.
@@ -194,7 +178,8 @@ func (h *environment) operate(file string) {
 		storetest.Must(h, till.Publish(h.Context(), rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Body: []byte("{}")}))
 	}
 	storetest.Eventually(h, "the sale is a dead letter, and the other event unrouted", func() bool {
-		return strings.Contains(h.run("dlq", "list").out, "composerp.ledger.dead") && strings.Contains(h.run("dlq", "list").out, topology.Unrouted)
+		listed := h.run("dlq", "list").out
+		return strings.Contains(listed, "composerp.ledger.dead") && strings.Contains(listed, topology.Unrouted)
 	})
 	tutorial, err := filepath.Abs("../docs/tutorial")
 	storetest.Must(h, err)

@@ -78,9 +78,7 @@ var servedAt = regexp.MustCompile(`metrics +(http://[^/\s]+)`)
 // No secret of a fleet is in its log, its errors, its arguments, what doctor and --show-config print, its metrics or
 // its page: while all is well, with passwords and certificates that are refused, with files that are damaged, and
 // without servers.
-func TestNoSecretIsShown(t *testing.T) {
-	t.Parallel()
-	servers := startEncrypted(t)
+func noSecretIsShown(t *testing.T, servers encryptedServers) {
 	s := &secrecy{environment: &environment{T: t, dir: t.TempDir()}, marks: map[string]string{}}
 	urls := secrets.Make(secrets.Servers{Database: servers.DatabaseURL, AMQP: servers.AMQPURL, Management: servers.ManagementURL}, workers.Subscriptions(),
 		func(user string) string { return "geheim/" + user })

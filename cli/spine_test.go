@@ -20,13 +20,13 @@ import (
 
 const mapping = "../deploy/demo/online-retail.yaml"
 
-// A few thousand real rows, by each path (import and AMQP) and by both at once, with the fleet
+// Fifteen hundred real rows, by each path (import and AMQP) and by both at once, with the fleet
 // killed on the way. With COMPOSERP_REAL_ROWS=0 it is the whole file.
 func realRowsWanted() int {
 	if os.Getenv("COMPOSERP_REAL_ROWS") == "0" {
 		return 0
 	}
-	return 4000
+	return 1500
 }
 
 type importReport struct {

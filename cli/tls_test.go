@@ -101,11 +101,22 @@ func wantRefusal(t *testing.T, what string, err error, says string) {
 	}
 }
 
-// A client verifies its server by the authority, the name and the time of its certificate, and what it refuses is named
-// with what to do. A server verifies a client by its certificate alone where it is set up so.
-func TestEncryptedConnections(t *testing.T) {
+// What needs servers with TLS, one after the other on the same ones.
+func TestEncryptedServers(t *testing.T) {
 	t.Parallel()
 	s := startEncrypted(t)
+	super := storetest.MustGet(s.Superuser())(t)
+	defer super.Close()
+	_, err := super.ExecContext(t.Context(), `CREATE ROLE `+local.CertificateRole)
+	storetest.Must(t, err)
+	t.Run("connections", func(t *testing.T) { encryptedConnections(t, s) })
+	t.Run("a fleet by certificates", func(t *testing.T) { fleetByCertificates(t, s) })
+	t.Run("no secret is shown", func(t *testing.T) { noSecretIsShown(t, s) }) // and kills the servers
+}
+
+// A client verifies its server by the authority, the name and the time of its certificate, and what it refuses is named
+// with what to do. A server verifies a client by its certificate alone where it is set up so.
+func encryptedConnections(t *testing.T, s encryptedServers) {
 	other := localtest.NewAuthority(t, "Authority")
 	urls := map[string]string{"broker": s.AMQPURL, "management": s.ManagementURL, "database": s.DatabaseURL}
 	authority := map[string]string{"broker": "cacertfile", "management": "cacertfile", "database": "sslrootcert"}
@@ -146,7 +157,7 @@ func TestEncryptedConnections(t *testing.T) {
 	}))
 	super := storetest.MustGet(s.Superuser())(t)
 	defer super.Close()
-	_, err = super.ExecContext(t.Context(), `CREATE ROLE `+local.CertificateRole+`; CREATE ROLE certified LOGIN IN ROLE `+local.CertificateRole)
+	_, err = super.ExecContext(t.Context(), `CREATE ROLE certified LOGIN IN ROLE `+local.CertificateRole)
 	storetest.Must(t, err)
 	for name, by := range map[string]*localtest.Authority{"certified": s.authority, "forged": other, "stranger": s.authority} {
 		certificate, key := by.Files(t, s.dir, localtest.Certificate{Name: name})
@@ -239,9 +250,7 @@ func (s encryptedServers) byCertificates(t *testing.T, file string) {
 }
 
 // A whole fleet works over TLS, and each part of it logs in by its certificate.
-func TestAFleetByCertificates(t *testing.T) {
-	t.Parallel()
-	s := startEncrypted(t)
+func fleetByCertificates(t *testing.T, s encryptedServers) {
 	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
 	file := filepath.Join(h.dir, "fleet.secrets")
 	h.ok("secrets", "create", "--database-url", s.DatabaseURL, "--amqp-url", s.AMQPURL, "--management-url", s.ManagementURL, file)
@@ -249,7 +258,8 @@ func TestAFleetByCertificates(t *testing.T) {
 	h.admit(s.Servers, file)
 	super := storetest.MustGet(s.Superuser())(t)
 	defer super.Close()
-	_, err := super.ExecContext(t.Context(), `CREATE ROLE `+local.CertificateRole+`; GRANT `+local.CertificateRole+` TO composerp_worker, composerp_relay, composerp_operator, composerp_reader`)
+	const members = ` composerp_worker, composerp_relay, composerp_operator, composerp_reader`
+	_, err := super.ExecContext(t.Context(), `GRANT `+local.CertificateRole+` TO`+members)
 	storetest.Must(t, err)
 	h.env = append(h.env, "COMPOSERP_SECRETS="+file)
 	h.ok("migrate", "up")
@@ -276,6 +286,8 @@ func TestAFleetByCertificates(t *testing.T) {
 			t.Errorf("the fleet's log has %q:\n%s", refused, f.log)
 		}
 	}
+	_, err = super.ExecContext(t.Context(), `REVOKE `+local.CertificateRole+` FROM`+members)
+	storetest.Must(t, err)
 }
 
 // admit makes the fleet's users and roles on the servers, as docs/howto/own-servers.md has it.

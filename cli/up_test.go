@@ -11,14 +11,15 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
-// Without servers in the environment `up` has its own, and every other command finds them by itself.
+// Without servers in the environment `up` has its own, and every other command finds them by itself. With --observe it
+// has a Prometheus besides, in which every panel has data.
 func TestUpWithServersOfItsOwn(t *testing.T) {
 	t.Parallel()
 	// Variables of the database driver are for servers of the user's own: these would lead to none.
 	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0",
 		"PGHOSTADDR=192.0.2.1", "PGSSLMODE=verify-full", "PGOPTIONS=-c nonsense=1", "PGCHANNELBINDING=require", "PGTARGETSESSIONATTRS=standby")}
 	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
-	f := h.up()
+	f := h.up("--observe")
 	for _, want := range []string{"management UI  http://127.0.0.1:", "page           http://127.0.0.1:", "metrics        http://127.0.0.1:"} {
 		if !strings.Contains(f.log.String(), want) {
 			t.Errorf("up does not say %q: %s", want, f.log)
@@ -53,11 +54,15 @@ func TestUpWithServersOfItsOwn(t *testing.T) {
 	if r := h.ok("doctor"); !strings.Contains(r.out, "GB are free in ") {
 		t.Errorf("the doctor has not looked at the disk of the private servers:\n%s", r.out)
 	}
+	prometheus := h.everyPanelHasData(f)
 	h.ok("down")
 	if err := <-f.ended; err != nil {
 		t.Errorf("up did not end well after down: %v\n%s", err, f.log)
 	}
 	f.ended <- nil
+	if prometheus.answersFor(h.dir) {
+		t.Error("its Prometheus is still there after down")
+	}
 	if r := h.run("stock"); r.code != 78 || !strings.Contains(r.errors, "composerp up") {
 		t.Errorf("after down, stock: exit %d, %s", r.code, r.errors)
 	}

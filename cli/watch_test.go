@@ -146,7 +146,7 @@ func (h *environment) republish(args ...string) republished {
 func TestTheBrokersDataIsGone(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)
-	sold := madeTill(t, h.dir, 600)
+	sold := madeTill(t, h.dir, 300)
 	h.up().stop(t) // every worker subscribes
 	relay := h.part("metrics at ", "relay")
 	h.importFile(sold.path)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/composerp/composerp/cli/exit"
@@ -119,15 +120,16 @@ func Stylesheet() string {
 	return string(text)
 }
 
-// templates are the parts' templates, each in the layout.
-var templates = func() map[string]*template.Template {
+// templates are the parts' templates, each in the layout. Most commands of the program never serve the page: they are
+// read when it is first served.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/pieces.html"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{"overview.html", "story.html", "letters.html", "workers.html", "proof.html", "planner.html", "problem.html", "token.html"} {
 		all[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, "templates/"+name))
 	}
 	return all
-}()
+})
 
 // ServeHTTP serves a part, or says why not.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -266,7 +268,7 @@ func (p *Page) refuse(w http.ResponseWriter, status int, what, do string) {
 // render writes a whole page, or none.
 func (p *Page) render(w http.ResponseWriter, status int, name string, v view) {
 	var page bytes.Buffer
-	if err := templates[name].Execute(&page, v); err != nil {
+	if err := templates()[name].Execute(&page, v); err != nil {
 		p.cfg.Log.Error("the page's template fails", "template", name, "error", err)
 		http.Error(w, "this part of the page cannot be drawn; the log of this process says why", http.StatusInternalServerError)
 		return

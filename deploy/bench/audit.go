@@ -47,11 +47,12 @@ type AuditStep struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// freshEvents are added between two audits.
+// freshEvents are added between two audits, or as many as the log began with where those are fewer.
 const freshEvents = 20_000
 
 // RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it:
-// first everything, then twice another 20,000 events. An audit that does not find them proven is an error.
+// first everything, then twice another 20,000 events, or as many as before where those are fewer. An audit that
+// does not find them proven is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (AuditReport, error) {
 	return measureAlone(ctx, &cfg, func(env *environment) (AuditReport, error) { return env.measureAudits(ctx, cfg, events) })
 }
@@ -69,7 +70,7 @@ func (env *environment) measureAudits(ctx context.Context, cfg Config, events in
 	report = AuditReport{Built: time.Since(began).Seconds(), Machine: ThisMachine()}
 	for i, what := range []string{"everything", "what is new", "what is new"} {
 		if i > 0 {
-			if err := b.add(ctx, freshEvents/2); err != nil {
+			if err := b.add(ctx, min(freshEvents, events)/2); err != nil {
 				return report, fmt.Errorf("adding to the history: %w", err)
 			}
 		}

@@ -74,9 +74,34 @@ func TestStartUseStopStartAgain(t *testing.T) {
 	}
 	wantRow(t, servers.DatabaseURL)
 	wantMessage(t, servers.AMQPURL)
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusedElsewhere(t, dir)
 }
 
-// TestKilled kills the owner with SIGKILL and starts again at once, and then does the same to the servers.
+// wantRefusedElsewhere moves the directory of stopped servers. RabbitMQ does not find its queues under another path,
+// and starts all the same.
+func wantRefusedElsewhere(t *testing.T, here string) {
+	t.Helper()
+	there := filepath.Join(tempDir(t), "there")
+	if err := os.Rename(here, there); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Start(t.Context(), local.Config{Dir: there})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(here, "rabbitmq")) || !strings.Contains(err.Error(), "move it back") {
+		t.Fatalf("a moved directory: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Join(there, "rabbitmq")); err != nil {
+		t.Fatal(err)
+	}
+	servers := start(t, local.Config{Dir: there})
+	wantRow(t, servers.DatabaseURL)
+	publishOne(t, servers.AMQPURL)
+}
+
+// TestKilled kills the owner with SIGKILL and starts again at once, and then does the same to the servers. In the end
+// it kills an owner so that no process is left to clear up: the servers end with it.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -106,36 +131,39 @@ func TestKilled(t *testing.T) {
 	if err := servers.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	servers = start(t, local.Config{Dir: dir})
-	wantRow(t, servers.DatabaseURL)
-	wantMessage(t, servers.AMQPURL)
-	if err := servers.Stop(t.Context()); err != nil {
+	owner = startOwner(t, dir)
+	again, _, err := local.Find(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	wantNoProcess(t, dir)
-}
-
-// TestServersEndWithTheirOwner kills the owner, so that no process is left to clear up.
-func TestServersEndWithTheirOwner(t *testing.T) {
-	t.Parallel()
-	dir := tempDir(t)
-	owner := startOwner(t, dir)
+	wantRow(t, again.DatabaseURL)
+	wantMessage(t, again.AMQPURL)
 	if len(processes(t, dir)) == 0 {
 		t.Fatal("no process found while the servers run: the test would pass whatever happens")
 	}
-	owner.Process.Kill()
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	owner.Wait()
 	wantNoProcess(t, dir)
 }
 
-func TestPortTaken(t *testing.T) {
+// TestADatabaseAlone walks through what needs one server: what its role may do, what is refused while it runs and once
+// it is stopped, a port that is taken, passwords that are lost, and the removal.
+func TestADatabaseAlone(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
-	address, _ := url.Parse(servers.DatabaseURL)
-	if err := servers.Stop(t.Context()); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+	address, _ := url.Parse(servers.DatabaseURL)
+	wantPrivileges(t, servers.DatabaseURL)
+	if err := local.Remove(t.Context(), dir); !errors.Is(err, local.ErrInUse) {
+		t.Errorf("removing under a running server: %v, want ErrInUse", err)
+	}
+	wantLeftOut(t, servers, dir)
+
 	taken, err := net.Listen("tcp4", address.Host)
 	if err != nil {
 		t.Skip("another process took the port:", err)
@@ -145,21 +173,21 @@ func TestPortTaken(t *testing.T) {
 	if again, _ := url.Parse(servers.DatabaseURL); again.Host == address.Host {
 		t.Errorf("got %s, which is taken", again.Host)
 	}
-}
-
-func TestRemove(t *testing.T) {
-	t.Parallel()
-	dir := tempDir(t)
-	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
-	if err := local.Remove(t.Context(), dir); !errors.Is(err, local.ErrInUse) {
-		t.Errorf("removing under a running server: %v, want ErrInUse", err)
-	}
 	if err := servers.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Remove(filepath.Join(dir, "servers.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.Start(t.Context(), local.Config{Dir: dir, PostgresOnly: true}); err == nil || !strings.Contains(err.Error(), "remove the data") {
+		t.Errorf("start on data whose passwords are lost: %v, want what to do", err)
+	}
+	wantRemoved(t, dir)
+}
+
+// wantRemoved removes the servers' files, and nothing else of the directory.
+func wantRemoved(t *testing.T, dir string) {
+	t.Helper()
 	if err := local.Remove(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +199,9 @@ func TestRemove(t *testing.T) {
 		if name := entry.Name(); name != "theirs" && name != "servers.lock" {
 			t.Errorf("%s is left", name)
 		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "theirs")); err != nil {
+		t.Errorf("a file of others is gone: %v", err)
 	}
 }
 
@@ -200,63 +231,50 @@ func TestUnenterableDirectory(t *testing.T) {
 }
 
 // A directory may have any name that the file system takes. After a stop both servers find their data again, and
-// nothing is left outside the directory in the end.
+// nothing is left outside the directory in the end. Every server that lies below an odd name gets a plain link: what
+// two servers show of one name, a database alone shows of the others.
 func TestAnyPath(t *testing.T) {
 	t.Parallel()
-	for name, below := range map[string]string{
-		"Cyrillic and shell": `Магазин: it's "a" [b] {c} (d) & $HOME; #%s, \ ~ é`,
-		"long":               strings.Repeat("long-", 48) + "/" + strings.Repeat("длинный", 17),
-		"lines, no text":     "one\nline\tand \xff",
+	for name, c := range map[string]struct {
+		below string
+		alone bool
+	}{
+		"Cyrillic and shell": {below: `Магазин: it's "a" [b] {c} (d) & $HOME; #%s, \ ~ é`},
+		"long":               {strings.Repeat("long-", 48) + "/" + strings.Repeat("длинный", 17), true},
+		"lines, no text":     {"one\nline\tand \xff", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := filepath.Join(tempDir(t), below)
-			servers := start(t, local.Config{Dir: dir})
+			dir := filepath.Join(tempDir(t), c.below)
+			cfg, links, last := local.Config{Dir: dir, PostgresOnly: c.alone}, 2, "rabbitmq"
+			if c.alone {
+				links, last = 1, "postgres"
+			}
+			servers := start(t, cfg)
 			writeRow(t, servers.DatabaseURL)
-			publishOne(t, servers.AMQPURL)
+			if !c.alone {
+				publishOne(t, servers.AMQPURL)
+			}
 			if err := servers.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			servers = start(t, local.Config{Dir: dir})
+			servers = start(t, cfg)
 			wantRow(t, servers.DatabaseURL)
-			wantMessage(t, servers.AMQPURL)
-			if data, err := os.Lstat(filepath.Join(dir, "rabbitmq")); err != nil || !data.IsDir() {
+			if !c.alone {
+				wantMessage(t, servers.AMQPURL)
+			}
+			if data, err := os.Lstat(filepath.Join(dir, last)); err != nil || !data.IsDir() {
 				t.Errorf("the data is not in the directory: %v, %v", data, err)
 			}
 			before := outside(t, dir)
 			if err := servers.Discard(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if after := outside(t, dir); len(before) != 2 || len(after) != 0 {
-				t.Errorf("links to the directory: %v, after its end %v; want two and none", before, after)
+			if after := outside(t, dir); len(before) != links || len(after) != 0 {
+				t.Errorf("links to the directory: %v, after its end %v; want %d and none", before, after, links)
 			}
 		})
 	}
-}
-
-// RabbitMQ does not find its queues under another path, and starts all the same.
-func TestAMovedDirectory(t *testing.T) {
-	t.Parallel()
-	base := tempDir(t)
-	here, there := filepath.Join(base, "here"), filepath.Join(base, "there")
-	servers := start(t, local.Config{Dir: here})
-	writeRow(t, servers.DatabaseURL)
-	if err := servers.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(here, there); err != nil {
-		t.Fatal(err)
-	}
-	_, err := local.Start(t.Context(), local.Config{Dir: there})
-	if err == nil || !strings.Contains(err.Error(), filepath.Join(here, "rabbitmq")) || !strings.Contains(err.Error(), "move it back") {
-		t.Fatalf("a moved directory: %v", err)
-	}
-	if err := os.RemoveAll(filepath.Join(there, "rabbitmq")); err != nil {
-		t.Fatal(err)
-	}
-	servers = start(t, local.Config{Dir: there})
-	wantRow(t, servers.DatabaseURL)
-	publishOne(t, servers.AMQPURL)
 }
 
 // outside finds the links in temporary directories that lead below dir.
@@ -276,31 +294,16 @@ func outside(t *testing.T, dir string) (found []string) {
 	return found
 }
 
-func TestLostPasswords(t *testing.T) {
-	t.Parallel()
-	dir := tempDir(t)
-	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
-	if err := servers.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(filepath.Join(dir, "servers.json")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := local.Start(t.Context(), local.Config{Dir: dir, PostgresOnly: true}); err == nil || !strings.Contains(err.Error(), "remove the data") {
-		t.Errorf("start on data whose passwords are lost: %v, want what to do", err)
-	}
-}
-
-func TestPrivileges(t *testing.T) {
-	t.Parallel()
-	servers := start(t, local.Config{Dir: tempDir(t), PostgresOnly: true})
-	db := open(t, servers.DatabaseURL)
+// wantPrivileges does what the role of an address may do, and logs in with a wrong password.
+func wantPrivileges(t *testing.T, address string) {
+	t.Helper()
+	db := open(t, address)
 	for _, statement := range []string{"SELECT system_identifier FROM pg_control_system()", "CREATE DATABASE another", "CREATE TABLE mine (id int)"} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Errorf("%s: %v", statement, err)
 		}
 	}
-	wrong, _ := url.Parse(servers.DatabaseURL)
+	wrong, _ := url.Parse(address)
 	wrong.User = url.UserPassword("composerp", "wrong")
 	if err := open(t, wrong.String()).Ping(); err == nil {
 		t.Error("a wrong password gets in")

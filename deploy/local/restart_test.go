@@ -133,11 +133,10 @@ func TestRestartInPlace(t *testing.T) {
 	})
 }
 
-// TestRestartOfWhatWasLeftOut has only one server: the other's data must not be looked for in the working directory.
-func TestRestartOfWhatWasLeftOut(t *testing.T) {
-	t.Parallel()
-	dir := tempDir(t)
-	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+// wantLeftOut stops the database of servers without a broker: the data of the other server must not be looked for in
+// the working directory.
+func wantLeftOut(t *testing.T, servers *local.Servers, dir string) {
+	t.Helper()
 	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil {
 		t.Error("a server was started that was left out")
 	}

@@ -14,4 +14,4 @@ fi
 PATH=$programs:$PATH
 export PATH
 go test ./deploy/monitoring -count=1
-exec go run ./deploy/local/withservers -- go test ./cli -count=1 -timeout 30m -run '^(TestEveryPanelHasData|TestThePageInABrowser)$'
+exec go run ./deploy/local/withservers -- go test ./cli -count=1 -timeout 30m -run '^(TestUpWithServersOfItsOwn|TestThePageInABrowser)$'

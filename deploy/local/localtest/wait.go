@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Eventually asks again after a time that grows with what it has waited, so that its questions do not slow down what
-// takes long.
+// Eventually asks again after a time that grows with what it has waited, and after twice the time that an answer takes,
+// so that its questions do not slow down what takes long: a question that starts a process is asked seldom.
 const (
 	firstPoll   = 5 * time.Millisecond
-	longestPoll = 25 * time.Millisecond
+	longestPoll = 50 * time.Millisecond
+	longestRest = time.Second
 )
 
 // Eventually waits until holds does, for Deadline(d), and ends the test with one line when it does not.
@@ -28,13 +29,15 @@ func Await(d time.Duration, holds func() bool) bool {
 	deadline := began.Add(Deadline(d))
 	for asked := 1; ; asked++ {
 		over := time.Now().After(deadline)
+		asking := time.Now()
 		if holds() {
 			return true
 		}
+		rest := min(2*time.Since(asking), longestRest)
 		if over && asked > 1 {
 			return false
 		}
-		time.Sleep(min(max(firstPoll, time.Since(began)/20), longestPoll))
+		time.Sleep(max(rest, min(max(firstPoll, time.Since(began)/20), longestPoll)))
 	}
 }
 

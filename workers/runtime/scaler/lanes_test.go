@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/delay"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -194,9 +195,8 @@ func TestLanesKeepOrderWhileTheyAreSwitched(t *testing.T) {
 				return
 			default:
 				f.send(20, 3)
-				for behind := true; behind; { // as fast as it is handled
-					behind = f.handled()+300 < 20*int(f.sent["aggregate-00"]) && t.Context().Err() == nil
-				}
+				// As fast as it is handled.
+				localtest.Await(storetest.Timeout, func() bool { return f.handled()+300 >= 20*int(f.sent["aggregate-00"]) || t.Context().Err() != nil })
 			}
 		}
 	}()
