@@ -78,7 +78,7 @@ func goldens(h *environment) []goldenLine {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), findingGoldens(h), []goldenLine{
+	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	})
@@ -132,6 +132,23 @@ func scaleGoldens(h *environment) []goldenLine {
 			mask: []string{"node", "version", "silentSeconds", "slots", "relay", "unpublished", "behindSeconds"}},
 		{command: "autoscale off", args: append([]string{"forecasting"}, by...), mask: []string{"desired"}, noTable: true},
 		{command: "autoscale set", as: "autoscale_set_flags", args: append([]string{"analytics", "--max", "1"}, by...), noTable: true},
+	}
+}
+
+// projectionGoldens rebuild, compare and switch a read model, go back, and leave nothing.
+func projectionGoldens() []goldenLine {
+	by := []string{"--operator", "ann", "--reason", "new columns"}
+	mask := []string{"rebuildBeganAt", "rebuildMovedAt", "rebuildEvents", "rebuildBehind", "switchedAt", "rows"}
+	return []goldenLine{
+		{command: "projections rebuild", args: append([]string{"stockview"}, by...), mask: mask, noTable: true},
+		{command: "projections diff", args: []string{"stockview"}, mask: []string{"tick", "same"}, noTable: true},
+		{command: "projections switch", args: append([]string{"stockview"}, by...), mask: mask, noTable: true},
+		{command: "projections back", args: append([]string{"stockview"}, by...), mask: mask, noTable: true},
+		{command: "projections drop-old", args: append([]string{"stockview"}, by...), mask: mask, noTable: true},
+		{command: "projections rebuild", as: "projections_rebuild_positions", args: append([]string{"positions"}, by...), mask: mask, noTable: true},
+		{command: "projections diff", as: "projections_diff_positions", args: []string{"positions"}, mask: []string{"tick", "same"}, noTable: true},
+		{command: "projections cancel", args: append([]string{"positions"}, by...), mask: mask, noTable: true},
+		{command: "projections list", mask: mask, noTable: true},
 	}
 }
 

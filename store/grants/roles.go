@@ -32,6 +32,7 @@ var decisions = map[string]decision{
 	"stream":           {operator: "iu"},
 	"unpublishable":    {relay: "i"},
 	"log_seal":         {relay: "i", operator: "i"},
+	"projection":       {},
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},
 	"audit_checkpoint": {operator: "id"},

@@ -25,23 +25,29 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/worker"
 )
 
+// Types are the events that the view is made of.
+var Types = []event.Type{
+	event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
+	event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled,
+}
+
 // New declares the stockview worker.
 func New() worker.Worker {
-	return worker.New("stockview", worker.OnBatch(update,
-		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
-		event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled),
+	return worker.New("stockview", worker.OnBatch(
+		func(ctx context.Context, tx *worker.Tx, events []event.Any) error { return Fold(ctx, tx, events) }, Types...),
 		worker.Linger(100*time.Millisecond), worker.Ordered())
 }
 
-// update sorts a batch by what each event tells, and writes each kind at once. A
+// Fold sorts a batch by what each event tells, and writes each kind at once. A
 // batch of sales, the hot one, is one statement.
-func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+func Fold(ctx context.Context, tx store.Tx, events []event.Any) error {
 	n := newNews(len(events))
 	for i := range events {
 		n.read(&events[i])

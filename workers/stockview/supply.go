@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
-	"github.com/composerp/composerp/workers/worker"
 )
 
 func (n *news) order(e *event.Any, id string, change func(o *stockview.OrderUpdate)) {
@@ -29,7 +29,7 @@ func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
 }
 
 // supply works out what is on order at the positions of the batch's orders and receipts.
-func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
+func (n *news) supply(ctx context.Context, tx store.Tx) error {
 	touched := n.receipts
 	if len(n.orders) > 0 {
 		if err := stockview.NoteOrders(ctx, tx, slices.Collect(maps.Values(n.orders))); err != nil {

@@ -1,0 +1,38 @@
+package workers
+
+import (
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/projection"
+	"github.com/composerp/composerp/workers/stockview"
+)
+
+// Projections are the read models that can be rebuilt from the log, and the positions of the ledger, which can be held
+// against it. Raise a version when the rows that its code gives change.
+//
+// lots and analytics are none: what they keep depends on the order of their events, so that an event handled before a
+// switch must not come again after it.
+func Projections() []projection.Projection {
+	position := []string{"tenant_id", "item_id", "location_id"}
+	return []projection.Projection{
+		{
+			Name: "stockview", Version: 1, Worker: "stockview", Types: stockview.Types, Fold: stockview.Fold,
+			Tables: []projection.Table{
+				{Name: "stock", Key: position},
+				{Name: "low_stock", Key: position},
+				{Name: "stock_order", Key: []string{"tenant_id", "purchase_order_id"}},
+				{Name: "stock_order_line", Key: append(position[:3:3], "purchase_order_id")},
+				{Name: "stock_receipt", Key: append(position[:3:3], "event_id")},
+				{Name: "stock_supply", Key: position},
+				{Name: "stock_outlook", Key: position},
+			},
+		},
+		{
+			Name: "positions", Version: 1, Types: []event.Type{event.TypeInventoryUpdated}, Fold: ledger.FoldPositions,
+			Tables: []projection.Table{{
+				Name: "position", Key: position, Columns: []string{"on_hand", "reserved", "sequence"},
+				Where: "left(location_id, 1) <> '@' AND sequence > 0",
+			}},
+		},
+	}
+}
