@@ -87,7 +87,7 @@ func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payloa
 		ID: id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
 		Metadata: event.Metadata{
 			Source: tx.worker, CorrelationID: cmp.Or(cause.Metadata.CorrelationID, id.String()), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
-			History: cause.Metadata.History, PublishedAt: cause.Metadata.PublishedAt,
+			History: cause.Metadata.History, Replay: cause.Metadata.Replay, PublishedAt: cause.Metadata.PublishedAt,
 		},
 	}, payload)
 	if err != nil {
