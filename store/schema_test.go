@@ -36,6 +36,7 @@ import (
 	_ "github.com/composerp/composerp/store/parking"
 	_ "github.com/composerp/composerp/store/planning"
 	_ "github.com/composerp/composerp/store/purchasing"
+	_ "github.com/composerp/composerp/store/replay"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/seal"
 	_ "github.com/composerp/composerp/store/stockhistory"
