@@ -36,7 +36,7 @@ func New() worker.Worker {
 	return worker.New("stockview", worker.OnBatch(update,
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
 		event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled),
-		worker.Linger(100*time.Millisecond), worker.Ordered())
+		worker.Linger(100*time.Millisecond), worker.Ordered(), worker.Repeatable())
 }
 
 // update sorts a batch by what each event tells, and writes each kind at once. A
