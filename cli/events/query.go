@@ -55,7 +55,10 @@ func queryEvents(cctx *cli.Context, db *store.DB, q eventquery.Query) error {
 		if q.Reverse {
 			what = "the newest"
 		}
-		terminal.Say(cctx, "these are %s %d, and the log goes on; --limit 0 shows all", what, q.Limit)
+		if q.Limit != 1 {
+			what += wording.Sprintf(" %d", q.Limit)
+		}
+		terminal.Say(cctx, "there are more events than %s; --limit 0 shows all", what)
 	}
 	return nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/scaling"
@@ -152,7 +152,7 @@ func CurveOf(w scaling.Work) autoscaler.Curve {
 
 // Reason says in one line what stands behind a decision.
 func Reason(d autoscaler.Decision) string {
-	text := fmt.Sprintf("%.1f/s arrive, %d wait, a slot does %.1f/s: %d wanted", d.Arrivals, d.Depth, d.Rate, d.Wanted)
+	text := wording.Sprintf("%.1f/s arrive, %d wait, a slot does %.1f/s: %d wanted", d.Arrivals, d.Depth, d.Rate, d.Wanted)
 	switch {
 	case d.Hold != autoscaler.NoHold:
 		return text + ", held by " + string(d.Hold)

@@ -190,7 +190,7 @@ func TestANewLeaderBeginsWithWhatWasWritten(t *testing.T) {
 // What stands behind a decision is said in one line.
 func TestReasonsOfDecisions(t *testing.T) {
 	t.Parallel()
-	d := autoscaler.Decision{Arrivals: 12.34, Depth: 50, Rate: 5, Wanted: 4}
+	d := autoscaler.Decision{Arrivals: 1212.34, Depth: 56000, Rate: 5, Wanted: 4}
 	for want, change := range map[string]func(*autoscaler.Decision){
 		"":                      func(*autoscaler.Decision) {},
 		", held by retry-storm": func(d *autoscaler.Decision) { d.Bound, d.Hold = autoscaler.ByHold, autoscaler.RetryStorm },
@@ -198,7 +198,7 @@ func TestReasonsOfDecisions(t *testing.T) {
 	} {
 		d := d
 		change(&d)
-		if got := scaler.Reason(d); got != fmt.Sprint("12.3/s arrive, 50 wait, a slot does 5.0/s: 4 wanted", want) {
+		if got := scaler.Reason(d); got != fmt.Sprint("1,212.3/s arrive, 56,000 wait, a slot does 5.0/s: 4 wanted", want) {
 			t.Errorf("the reason is %q", got)
 		}
 	}
