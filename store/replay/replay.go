@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -91,9 +92,9 @@ RETURNING ` + columns)
 
 // Begin enters a replay, and its entry in the operator log.
 func Begin(ctx context.Context, db *store.DB, by operatorlog.By, asked Asked) (r Replay, err error) {
-	filter, err := json.Marshal(asked.Filter)
+	narrowed, err := written(&asked.Filter)
 	if err != nil {
-		return r, fmt.Errorf("writing the filter of a replay: %w", err)
+		return r, err
 	}
 	q := eventquery.Query{Filter: asked.Filter}
 	if q.Seen, err = eventquery.NewestMark(ctx, db); err != nil {
@@ -104,7 +105,7 @@ func Begin(ctx context.Context, db *store.DB, by operatorlog.By, asked Asked) (r
 		return r, err
 	}
 	err = db.InTx(ctx, func(tx store.Tx) error {
-		if err := pg.Get(ctx, tx, &r, insertReplay, by.Operator, by.Reason, string(asked.Target), asked.Name, string(filter), asked.Again, asked.Rate,
+		if err := pg.Get(ctx, tx, &r, insertReplay, by.Operator, by.Reason, string(asked.Target), asked.Name, narrowed, asked.Again, asked.Rate,
 			q.Seen.Epoch, q.Seen.Snapshot, first, max(first, last)); err != nil {
 			return err
 		}
@@ -116,12 +117,13 @@ func Begin(ctx context.Context, db *store.DB, by operatorlog.By, asked Asked) (r
 	return r, nil
 }
 
-func (r *Replay) subject() string { return fmt.Sprintf("%s %s", r.Target, r.Name) }
+// subject names the target in the operator log; the row has a file's whole path.
+func (r *Replay) subject() string { return fmt.Sprintf("%s %s", r.Target, filepath.Base(r.Name)) }
 
 // Query is what is left to read.
 func (r *Replay) Query() (q eventquery.Query, err error) {
-	if err := json.Unmarshal(r.Filter, &q.Filter); err != nil {
-		return q, fmt.Errorf("reading the filter of replay %d: %w", r.ID, err)
+	if q.Filter, err = read(r.Filter); err != nil {
+		return q, err
 	}
 	q.After = r.At
 	q.Seen = eventquery.Mark{Epoch: r.Epoch, Snapshot: r.Snapshot, MaxSeq: r.Last}
@@ -201,7 +203,7 @@ func change(ctx context.Context, db *store.DB, by operatorlog.By, action string,
 			}
 			return err
 		}
-		return operatorlog.Note(ctx, tx, by, action, r.subject(), map[string]any{"replay": id, "state": was.State, "at": was.At}, map[string]any{"state": r.State})
+		return operatorlog.Note(ctx, tx, by, action, r.subject(), map[string]any{"replay": id, "state": was.State}, map[string]any{"state": r.State})
 	})
 	if err != nil {
 		return Replay{}, fmt.Errorf("%s %d, which is %s: %w", action, id, was.State, err)
