@@ -138,7 +138,7 @@ func checkExchange(name string) error {
 	return nil
 }
 
-// unprovenError refuses events of which the inbox cannot tell whether the worker has handled them.
+// unprovenError refuses events when the inbox cannot tell whether the worker has handled them.
 func unprovenError(worker string, upto int64) error {
 	return exit.Usage("events up to position %d of the log may have been handled by %s in a generation of its inbox that is gone, so that they would be handled twice: begin after it by --%s %d, or give --%s", upto, worker, flagFrom, upto, flagAgain)
 }

@@ -61,7 +61,7 @@ func replayAsked(cctx *cli.Context) error {
 	return run(cctx, cfg)
 }
 
-// checkProof refuses a replay of events of which the inbox cannot tell whether its worker has handled them.
+// checkProof refuses a replay of events when the inbox cannot tell whether its worker has handled them.
 func checkProof(ctx context.Context, db *store.DB, a kept.Asked) error {
 	if a.Target != kept.Queue || a.Again {
 		return nil

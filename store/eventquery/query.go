@@ -40,7 +40,7 @@ type Query struct {
 	Limit int
 	// Reverse reads from the log's end.
 	Reverse bool
-	// Seen: only what this tick has seen, of which Epoch, Snapshot and MaxSeq matter. The zero Mark: all that is committed.
+	// Seen: only what this tick has seen, by its Epoch, Snapshot and MaxSeq. The zero Mark: all that is committed.
 	Seen Mark
 	// Progress, if set, is called with how many places of the log have been read, and how many there are.
 	Progress func(read, all int64)

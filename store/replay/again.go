@@ -35,7 +35,8 @@ FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS m(event_id, seq, replay) 
 ON CONFLICT (consumer, event_id) DO UPDATE SET replay = excluded.replay, txs = h.txs || excluded.txs WHERE h.replay < excluded.replay
 RETURNING event_id`)
 
-// Claim enters events as handled again, and returns those that no replay since has had handled: this transaction, and no
+// Claim enters events as handled again, and returns those that no replay since has had handled: this
+// transaction, and no
 // other, handles them for it. The events must be in the inbox, or claimed there before in this transaction.
 func Claim(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, copies []Copy) (map[uuid.UUID]bool, error) {
 	claimed := make(map[uuid.UUID]bool, len(copies))

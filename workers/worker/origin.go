@@ -149,7 +149,8 @@ func (p processor) accept(ctx context.Context, e event.Any) error {
 
 const logSilent = "an event follows from a replay; no call is made about it"
 
-// Repeatable declares that the worker may handle an event again that it has handled before: that adds nothing twice, and
+// Repeatable declares that the worker may handle an event again that it has handled before: that adds nothing
+// twice, and
 // changes only what the first time did not write. Without it `composerp replay --again` refuses the worker.
 func Repeatable() Option { return func(w *Worker) { w.repeatable = true } }
 

@@ -63,7 +63,7 @@ func TestHandledAgain(t *testing.T) {
 	deliver(1, replayedBy(2, true, sale), replayedBy(2, true, sale))
 	deliver(0, replayedBy(2, true, sale)) // a second delivery
 	logHas(1, "after a replay")
-	emits = 2 // the worker was mended: the second event is new
+	emits = 2 // the worker was repaired: the second event is new
 	deliver(1, replayedBy(3, true, sale))
 	deliver(1, replayedBy(4, true, sale))
 	deliver(0, replayedBy(3, true, sale)) // an earlier one's, late

@@ -65,7 +65,8 @@ func (r *run) message(e *eventquery.Event) rabbitmq.Message {
 	return m
 }
 
-// confirm waits for the broker's answers about a page, and moves the cursor behind it. An exchange of others may have no
+// confirm waits for the broker's answers about a page, and moves the cursor behind it. An exchange of others
+// may have no
 // queue for an event: that is counted.
 func (r *run) confirm(ctx context.Context, p page, sent pipeline.InFlight) error {
 	unrouted := int64(0)

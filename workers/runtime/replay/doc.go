@@ -1,7 +1,8 @@
 // Package replay publishes events of the log once more, or writes them to a file: to a worker's queue, to an exchange
 // that is not the fleet's, or as lines of JSON.
 //
-// It reads the interval of the log that the replay's row keeps (store/replay), in order, a page at a time, and moves the
+// It reads the interval of the log that the replay's row keeps (store/replay), in order, a page at a time, and
+// moves the
 // row's cursor behind each page. A worker's queue gets events through composerp.retry, to which it is bound by its own
 // name, so that no other worker gets them. The body is the one that was published, byte for byte; upcasters apply where
 // it is read, as for any message. The header x-replay has the replay's number, and the harness does the rest
