@@ -64,7 +64,7 @@ var pointsTests = []struct {
 	kill        func(s *street, points map[string][]failpoint.Point)
 }{
 	{"workers", "worker call timer suspect", killWorkers},
-	{"verdicts, letters and imports", "judge redrive import", killByRole},
+	{"verdicts, letters and imports", "judge redrive import replay", killByRole},
 	{"leaders", "relay lease scaler tick partition generation seal", killLeaders},
 }
 
@@ -213,6 +213,7 @@ func killByRole(s *street, points map[string][]failpoint.Point) {
 	}
 	s.buyer.set(http.StatusOK, false)
 	killRedrives(s, points["redrive"])
+	killReplays(s, points["replay"])
 	killImports(s, points["import"])
 }
 
@@ -277,6 +278,29 @@ func killRedrives(s *street, points []failpoint.Point) {
 		s.settle()
 		s.Logf("%s: the rest was redriven", p.Name)
 		s.grump.set(http.StatusUnprocessableEntity, false)
+		s.end(f)
+	}
+}
+
+// killReplays kills replays, to the ledger and to a file; resumed, the ledger has moved nothing twice, and the file has
+// each event once.
+func killReplays(s *street, points []failpoint.Point) {
+	for i, p := range points {
+		f := s.up()
+		s.round()
+		s.settle()
+		to := []string{"--queue", "ledger"}
+		if p.Name == "replay.written" {
+			to = []string{"--file", filepath.Join(s.dir, "killed.ndjson")}
+		}
+		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, append([]string{"replay"}, to...)...); !f.died(s.T, localtest.Deadline(20*time.Second)) {
+			s.Fatalf("the replay does not come to %s\n%s", p.Name, f.log)
+		}
+		s.ok("replay", "resume", fmt.Sprint(i+1))
+		s.settle()
+		if state := storetest.Value[string](s, s.database, `SELECT state FROM replay ORDER BY id DESC LIMIT 1`); state != "done" {
+			s.Errorf("%s: the resumed replay is %s", p.Name, state)
+		}
 		s.end(f)
 	}
 }

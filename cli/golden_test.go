@@ -32,6 +32,9 @@ type goldenLine struct {
 	before  func()   // makes what those before it are not to see
 }
 
+// replayMask are what differs from one run of a replay to the next.
+var replayMask = []string{"askedAt", "operator", "name", "first", "last", "at", "bytes", "movedAt", "endedAt"}
+
 // goldens run in this order, in one environment whose fleet has handled what goldenSeed says.
 func goldens(h *environment) []goldenLine {
 	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
@@ -41,6 +44,16 @@ func goldens(h *environment) []goldenLine {
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
+		{command: "replay", args: []string{"--dry-run", "--queue", "ledger"}},
+		{command: "replay", as: "replay_file", args: []string{"--file", h.dir + "/replayed.ndjson", "--type", "SALE_COMPLETED", "--reason", "analytics"}, mask: replayMask, noTable: true},
+		{command: "replay list", mask: replayMask, noTable: true},
+		{command: "replay show", args: []string{"1"}, mask: replayMask, noTable: true},
+		{command: "replay resume", args: []string{"1"}, mask: replayMask, noTable: true, before: func() {
+			storetest.Exec(h, h.database, `UPDATE replay SET state = 'interrupted'`)
+		}},
+		{command: "replay cancel", args: []string{"1"}, mask: replayMask, noTable: true, before: func() {
+			storetest.Exec(h, h.database, `UPDATE replay SET state = 'interrupted'`)
+		}},
 		{command: "events trace", args: []string{"S2"}, mask: []string{"seq", "loggedAt"}},
 		{command: "events show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"seq", "loggedAt"}, noTable: true},
 		{command: "events query", args: []string{"--tenant", "t1", "--where", "payload.quantity == 2.5 || payload.quantity == -2.5"}, mask: []string{"seq", "loggedAt"}, noTable: true},

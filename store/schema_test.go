@@ -37,6 +37,7 @@ import (
 	_ "github.com/composerp/composerp/store/planning"
 	_ "github.com/composerp/composerp/store/projection"
 	_ "github.com/composerp/composerp/store/purchasing"
+	_ "github.com/composerp/composerp/store/replay"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/seal"
 	_ "github.com/composerp/composerp/store/stockhistory"

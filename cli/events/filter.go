@@ -54,7 +54,7 @@ func filterAsked(cctx *cli.Context) (f eventquery.Filter, err error) {
 		}
 		f.ID.Valid = true
 	}
-	if f.Types, err = typesOf(cctx.String("type")); err != nil {
+	if f.Types, err = TypesOf(cctx.String("type")); err != nil {
 		return f, err
 	}
 	if place, err := strconv.ParseInt(cctx.String(flagSince), 10, 64); err == nil && place >= 0 {
@@ -103,8 +103,8 @@ func datesOf(text string) (from, to event.Date, err error) {
 	return event.Date(first), event.Date(last), nil
 }
 
-// typesOf are the event types that are, or whose routing keys are, like one of the patterns.
-func typesOf(patterns string) (types []event.Type, err error) {
+// TypesOf are the event types that are, or whose routing keys are, like one of the patterns.
+func TypesOf(patterns string) (types []event.Type, err error) {
 	if patterns == "" {
 		return nil, nil
 	}

@@ -238,6 +238,9 @@ func describeEvent(w io.Writer, e *trace.Event) {
 			terminal.Row(w, line[0], line[1])
 		}
 	}
+	if e.Replay > 0 {
+		terminal.Row(w, "follows from replay", e.Replay)
+	}
 	terminal.Row(w)
 	terminal.Table(w, e.Deliveries, []any{"CONSUMER", "STATE", "FAILED TRIES", "THE LAST"}, func(d *trace.Delivery) []any {
 		return []any{d.Consumer, d.State, len(d.Tries), Why(*d)}

@@ -33,7 +33,7 @@ func LogCommand() *cli.Command {
 		Name: "log", Usage: "what was changed by command",
 		Subcommands: []*cli.Command{{
 			Name: "operator", Usage: "list what operators and planners changed: who, when, what and why",
-			Description: "Newest first: scale, pause, resume, drain; dlq redrive and discard, quarantine release, republish; decisions about\n" +
+			Description: "Newest first: scale, pause, resume, drain; dlq redrive and discard, quarantine release, republish, replay; decisions about\n" +
 				"orders and findings; imports of stock, changes of master data; epoch begin; topology apply and unbind. WHO is\n" +
 				"--operator, else the user of the machine; WHY is --reason. -o json has the whole change.",
 			Flags: settings.DatabaseFlags(

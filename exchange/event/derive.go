@@ -48,7 +48,8 @@ func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
 }
 
 // Derive makes the ordinal-th event that a worker emits because of the event cause. The event inherits the cause's
-// tenant, timestamp, user, trace, time of publishing and whether it is history. Its correlationId is the cause's, or
+// tenant, timestamp, user, trace, time of publishing, replay and whether it is history. Its correlationId is
+// the cause's, or
 // the cause's eventId when the cause has none; its causationId is the cause's eventId; its source is the worker. The
 // sequence is the aggregate's version number, 0 when it has none.
 func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
@@ -66,6 +67,7 @@ func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequ
 			Traceparent:   cause.Metadata.Traceparent,
 			Sequence:      sequence,
 			History:       cause.Metadata.History,
+			Replay:        cause.Metadata.Replay,
 			PublishedAt:   cause.Metadata.PublishedAt,
 		},
 	}, p)

@@ -49,6 +49,8 @@ type Metadata struct {
 	Sequence int64 `json:"sequence,omitempty" event:"nonnegative"` // 0: the aggregate has none
 	// It is long past and was brought in later: it moves stock and demand, and triggers nothing.
 	History bool `json:"history,omitempty"`
+	// The replay that it follows from, by number: what handles it makes no calls to the outside world.
+	Replay int64 `json:"replay,omitempty" event:"nonnegative"` // 0: none
 	// When an external publisher sent it, by the timestamp property of its message.
 	PublishedAt time.Time `json:"publishedAt,omitzero"` // in UTC
 }

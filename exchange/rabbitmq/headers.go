@@ -28,6 +28,8 @@ const (
 	HeaderWaitsFor           = "x-waits-for"            // the dependency it waits for
 	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
 	HeaderUserID             = "x-user-id"              // who published the message that this one is a copy of
+	HeaderReplay             = "x-replay"               // the replay that published it, by number
+	HeaderReplayAgain        = "x-replay-again"         // true: its worker handles the event again
 )
 
 // HeaderUnreadable says which part of a message cannot be read, and why. It is written where a message arrives and is
@@ -83,7 +85,7 @@ func carriedHeaders(headers map[string]any) map[string]any {
 var ours = []string{
 	HeaderLogSeq, topology.HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
 	HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
-	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf, HeaderUserID, delay.Header,
+	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf, HeaderUserID, HeaderReplay, HeaderReplayAgain, delay.Header,
 }
 
 // headerSize is about the size of a header on the wire.

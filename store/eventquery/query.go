@@ -40,6 +40,8 @@ type Query struct {
 	Limit int
 	// Reverse reads from the log's end.
 	Reverse bool
+	// Seen: only what this tick has seen, by its Epoch, Snapshot and MaxSeq. The zero Mark: all that is committed.
+	Seen Mark
 	// Progress, if set, is called with how many places of the log have been read, and how many there are.
 	Progress func(read, all int64)
 }
@@ -96,7 +98,7 @@ func Each(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	if err != nil {
 		return Result{}, err
 	}
-	from, to, err := q.bounds(ctx, db)
+	from, to, err := q.Bounds(ctx, db)
 	if err != nil {
 		return Result{}, err
 	}
@@ -112,7 +114,7 @@ func begin(ctx context.Context, db *store.DB, q Query, take func([]Event) error)
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{db: db, q: q, match: match, take: take, left: -1}
+	r := &reading{db: db, q: q, match: match, take: take, left: -1, seen: q.Seen}
 	if q.Limit > 0 {
 		r.left = q.Limit
 	}
@@ -127,10 +129,13 @@ var placeOf = pg.SQL(`SELECT seq FROM admission WHERE event_id = $1`)
 // bounds; some tick after that has seen the number.
 var endOf = pg.SQL(`SELECT max_seq FROM tick WHERE made_at >= $1::timestamptz + interval '5 minutes' ORDER BY id LIMIT 1`)
 
-// bounds are the places between which everything lies that can match.
-func (q *Query) bounds(ctx context.Context, db *store.DB) (from, to int64, err error) {
+// Bounds returns the places between which everything lies that can match: past one and up to the other.
+func (q *Query) Bounds(ctx context.Context, db *store.DB) (from, to int64, err error) {
 	if to, err = eventlog.End(ctx, db); err != nil {
 		return 0, 0, err
+	}
+	if q.Seen != (Mark{}) {
+		to = min(to, q.Seen.MaxSeq)
 	}
 	if from, err = pg.One[int64](ctx, db, "reading the log's beginning", begins); err != nil {
 		return 0, 0, err

@@ -30,7 +30,7 @@ func Tail(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	if r.seen, err = NewestMark(ctx, db); err != nil {
 		return Mark{}, Result{}, err
 	}
-	from, to, err := q.bounds(ctx, db)
+	from, to, err := q.Bounds(ctx, db)
 	if err != nil {
 		return Mark{}, Result{}, err
 	}

@@ -65,6 +65,11 @@ var Points = []Point{
 	{"redrive.marked", "letters marked as redriven or discarded that are still among the dead: the same command handles them again"},
 	{"redrive.acked", "acknowledgements that may not have left: done, or the same"},
 
+	{"replay.published", "events that the broker may have, the cursor before them: resume publishes them again, the inbox absorbs them"},
+	{"replay.confirmed", "events that the broker has, the cursor before them: the same"},
+	{"replay.written", "lines of a file past the length that is noted: resume cuts them off"},
+	{"replay.moved", "a replay that goes on behind its cursor when it is resumed"},
+
 	{"import.taken", "an import with a new term: the next start takes it over with a newer one"},
 	{"import.admitted", "rows of an open transaction: rolled back, read again"},
 	{"import.noted", "the same, with the progress"},

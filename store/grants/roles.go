@@ -47,6 +47,8 @@ var decisions = map[string]decision{
 	"inbox":            {worker: "i"},
 	"inbox_generation": {relay: "id"},
 	"inbox_dropped":    {relay: "i"},
+	"handled_again":    {worker: "iu"},
+	"replay":           {operator: "iu"},
 
 	// Failures.
 	"delivery_delay":       {worker: "i", relay: "d"},

@@ -20,6 +20,7 @@ type Event struct {
 	CorrelationID string          `json:"correlationId,omitempty"`
 	CausationID   string          `json:"causationId,omitempty"`
 	Traceparent   string          `json:"traceparent,omitempty"`
+	Replay        int64           `json:"replay,omitempty"`    // that it follows from, by number
 	OccurredAt    time.Time       `json:"timestamp"`           // business time
 	LoggedAt      *time.Time      `json:"loggedAt,omitempty"`  // nil for one of the version before
 	Publisher     string          `json:"publisher,omitempty"` // external for one that came over AMQP
@@ -74,6 +75,7 @@ type metadata struct {
 		CorrelationID string `json:"correlationId"`
 		CausationID   string `json:"causationId"`
 		Traceparent   string `json:"traceparent"`
+		Replay        int64  `json:"replay"`
 	} `json:"metadata"`
 }
 
@@ -84,7 +86,7 @@ func (e *Event) read() {
 		e.Body = nil
 		return
 	}
-	e.Source, e.User, e.Traceparent = m.Metadata.Source, m.Metadata.UserID, m.Metadata.Traceparent
+	e.Source, e.User, e.Traceparent, e.Replay = m.Metadata.Source, m.Metadata.UserID, m.Metadata.Traceparent, m.Metadata.Replay
 	e.CorrelationID, e.CausationID = m.Metadata.CorrelationID, m.Metadata.CausationID
 }
 

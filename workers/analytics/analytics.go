@@ -34,7 +34,7 @@ import (
 // New declares the analytics worker. An older one kept an account of demand of its own, from movements.
 func New() worker.Worker {
 	return worker.New("analytics", worker.OnBatch(note, event.TypeForecastGenerated), worker.Formerly(event.TypeInventoryUpdated),
-		worker.Linger(100*time.Millisecond))
+		worker.Linger(100*time.Millisecond), worker.Repeatable())
 }
 
 // note writes down a batch of forecasts.

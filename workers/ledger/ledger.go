@@ -69,7 +69,7 @@ import (
 func New() worker.Worker {
 	return worker.New("ledger", countSales(), worker.OnBatch(post,
 		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted),
-		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock))
+		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock), worker.Repeatable())
 }
 
 // post moves the goods of a batch of events, in arrival order, set-based.

@@ -42,7 +42,7 @@ var Types = []event.Type{
 func New() worker.Worker {
 	return worker.New("stockview", worker.OnBatch(
 		func(ctx context.Context, tx *worker.Tx, events []event.Any) error { return Fold(ctx, tx, events) }, Types...),
-		worker.Linger(100*time.Millisecond), worker.Ordered())
+		worker.Linger(100*time.Millisecond), worker.Ordered(), worker.Repeatable())
 }
 
 // Fold sorts a batch by what each event tells, and writes each kind at once. A

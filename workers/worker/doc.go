@@ -76,7 +76,7 @@
 //	slots.go      how many slots there are, while it runs
 //	slot.go       one consumer: take, decode, acknowledge
 //	lanes.go      slots that handle the events of an aggregate in order
-//	origin.go     which messages came through the log
+//	origin.go     which messages came through the log, and which a replay published
 //	processor.go  one transaction: claim, handle, emit, commit
 //	rehearse.go   the same, rolled back
 package worker

@@ -27,6 +27,7 @@ var outcomes = []string{
 // between all runners of a process.
 type Metrics struct {
 	messages *prometheus.CounterVec
+	replayed *prometheus.CounterVec
 	handling *prometheus.HistogramVec
 	batch    *prometheus.HistogramVec
 	slots    *prometheus.GaugeVec
@@ -45,6 +46,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		delays: timing.NewMetrics(r),
 		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
+		}, []string{"worker", "outcome"}),
+		replayed: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "composerp_worker_replayed_total", Help: "Messages that a replay published, or that follow from one, by outcome; silent: no call was made.",
 		}, []string{"worker", "outcome"}),
 		handling: auto.NewHistogramVec(scrape.Latency(r, prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_seconds", Help: "Time from taking a batch to acknowledging it.",
@@ -77,6 +81,9 @@ func (m *Metrics) precreate(worker string) {
 	for _, outcome := range outcomes {
 		m.messages.WithLabelValues(worker, outcome)
 	}
+	for _, outcome := range replayOutcomes {
+		m.replayed.WithLabelValues(worker, outcome)
+	}
 	m.handling.WithLabelValues(worker)
 	m.batch.WithLabelValues(worker)
 	m.slots.WithLabelValues(worker).Add(0)
@@ -99,3 +106,54 @@ func Counted(count func(events []event.Any), collectors ...prometheus.Collector)
 
 // Collectors are the worker's own counters, to be registered once in a process.
 func (w Worker) Collectors() []prometheus.Collector { return w.counted.collectors }
+
+// Outcomes of messages that follow from a replay.
+const outcomeSilent = "silent"
+
+var replayOutcomes = []string{outcomeHandled, outcomeDuplicate, outcomeSilent}
+
+// countReplayed counts those of an attempt's messages that follow from a replay.
+func (s *slot) countReplayed(messages []message, done outcome) {
+	marked, handled := 0, 0
+	for i := range messages {
+		if messages[i].followsReplay() {
+			marked++
+		}
+	}
+	if marked == 0 {
+		return
+	}
+	for i := range done.claimed {
+		if done.claimed[i].followsReplay() {
+			handled++
+		}
+	}
+	count := func(outcome string, n int) {
+		s.Metrics.replayed.WithLabelValues(s.Worker.name, outcome).Add(float64(n))
+	}
+	count(outcomeDuplicate, max(0, marked-handled-done.parked))
+	if !done.silent {
+		count(outcomeHandled, handled)
+		return
+	}
+	count(outcomeSilent, handled)
+	for _, m := range done.claimed {
+		s.about(m.Message, traceOf(m), 1).Info(logSilent, "event", m.event.ID, "replay", m.event.Metadata.Replay)
+	}
+}
+
+// withoutAgain are the messages that are handled for the first time.
+func withoutAgain(messages []message) []message {
+	for i := range messages {
+		if messages[i].again {
+			first := make([]message, 0, len(messages))
+			for _, m := range messages {
+				if !m.again {
+					first = append(first, m)
+				}
+			}
+			return first
+		}
+	}
+	return messages
+}

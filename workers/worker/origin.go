@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/replay"
 )
 
 // Whether a message came through the log decides what is believed of it: the log
@@ -125,4 +129,112 @@ func (p processor) accept(ctx context.Context, e event.Any) error {
 		return 0, p.admitInTime(ctx, tx, events)
 	})
 	return err
+}
+
+// # Events that a replay published
+//
+// A replay (workers/runtime/replay) publishes events of the log again, marked by the header x-replay. The mark holds
+// only for a message that came through the log: no external publisher can silence a worker by it. It becomes the
+// event's metadata.replay here, and Derive hands that on to what the handlers emit, so that the whole chain is marked.
+//
+// Invariants:
+//
+//   - The inbox decides as for any message, unless the message says again: then the table handled_again does, once for
+//     each replay, in the transaction of the effects.
+//   - Handled again, an event appends only what the log does not have: its ids are those of the first time.
+//   - No call is made about a marked event, nor prepared: it is entered in the inbox, counted and logged as silent.
+//   - A message that no replay has published costs a look at one header and a few comparisons, and no round trip.
+//
+// A crash before the commit leaves nothing; after it, the second delivery finds the rows.
+
+const logSilent = "an event follows from a replay; no call is made about it"
+
+// Repeatable declares that the worker may handle an event again that it has handled before: that adds nothing
+// twice, and
+// changes only what the first time did not write. Without it `composerp replay --again` refuses the worker.
+func Repeatable() Option { return func(w *Worker) { w.repeatable = true } }
+
+// TakesAgain tells whether a replay may have the worker handle events again: one that is Repeatable, or that only makes
+// calls, which a replay leaves out.
+func (w Worker) TakesAgain() bool {
+	return w.repeatable || len(w.onCall) > 0 && len(w.onEvent) == 0
+}
+
+// marked gives the event of a message that came through the log the mark of the replay that published it.
+func (m message) marked() message {
+	id, again := m.Delivery.Replay()
+	if id > 0 {
+		m.event.Metadata.Replay, m.replayed, m.again = id, true, again
+	}
+	return m
+}
+
+// followsReplay tells whether a replay has published the event, or one that it follows from.
+func (m message) followsReplay() bool { return m.event.Metadata.Replay > 0 }
+
+// copiesAgain are the events among messages that are to be handled again.
+func copiesAgain(messages []message) (copies []replay.Copy) {
+	for i := range messages {
+		if messages[i].again {
+			e := &messages[i].event
+			copies = append(copies, replay.Copy{EventID: e.ID, Seq: e.LogSeq, Replay: e.Metadata.Replay})
+		}
+	}
+	return copies
+}
+
+// claimAgain adds to the fresh events those that a replay has the worker handle again.
+func (tx *Tx) claimAgain(ctx context.Context, consumer inbox.ConsumerID, fresh map[uuid.UUID]bool) error {
+	if len(tx.again) == 0 {
+		return nil
+	}
+	tx.consumer = consumer
+	claimed, err := replay.Claim(ctx, tx, consumer, tx.again)
+	for id := range claimed {
+		fresh[id] = true
+	}
+	return err
+}
+
+// dropEmitted leaves out of what is emitted what the log has from the first time.
+func (tx *Tx) dropEmitted(ctx context.Context) error {
+	if len(tx.again) == 0 || len(tx.emitted) == 0 {
+		return nil
+	}
+	ids := make([]uuid.UUID, len(tx.emitted))
+	for i := range tx.emitted {
+		ids[i] = tx.emitted[i].ID
+	}
+	known, err := replay.Emitted(ctx, tx, tx.consumer, tx.again, ids)
+	if err != nil {
+		return err
+	}
+	kept := make([]event.Any, 0, len(tx.emitted))
+	for _, e := range tx.emitted {
+		if !known[e.ID] {
+			kept = append(kept, e)
+		}
+	}
+	tx.emitted = kept
+	return nil
+}
+
+// silence is processCall for an event that follows from a replay: it claims the event, and makes no call.
+func (p processor) silence(ctx context.Context, m message) (outcome, error) {
+	if err := p.accept(ctx, m.event); err != nil {
+		return outcome{}, err
+	}
+	done, err := p.inTx(ctx, m.event.Envelope, func(tx *Tx) (int, error) {
+		tx.again = copiesAgain([]message{m})
+		fresh, err := inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{m.event.ID})
+		if err == nil {
+			err = tx.claimAgain(ctx, p.consumer, fresh)
+		}
+		if err == nil && fresh[m.event.ID] {
+			tx.claimed = []message{m}
+		}
+		return len(tx.claimed), err
+	})
+	done.silent = done.handled > 0
+	return done, err
 }

@@ -152,10 +152,14 @@ type properties struct {
 	CorrelationID string    `json:"correlationId,omitempty"`
 	LogSeq        int64     `json:"logSeq,omitempty"`
 	Times         string    `json:"times,omitempty"` // until its batch began: see package delay
+	Replay        int64     `json:"replay,omitempty"`
+	Again         bool      `json:"again,omitempty"`
 }
 
 func parkedOf(m message) (parking.Event, error) {
-	kept, err := json.Marshal(properties{m.Exchange, m.RoutingKey, m.ID, m.Type, m.Timestamp.UTC(), m.OwnUser, m.UserID, m.AppID, m.CorrelationID, m.LogSeq(), m.times.String()})
+	replayed, again := m.Delivery.Replay()
+	kept, err := json.Marshal(properties{m.Exchange, m.RoutingKey, m.ID, m.Type, m.Timestamp.UTC(), m.OwnUser, m.UserID, m.AppID, m.CorrelationID, m.LogSeq(), m.times.String(),
+		replayed, again})
 	if err != nil {
 		return parking.Event{}, fmt.Errorf("parking message %s: %w", m.ID, err)
 	}
@@ -171,6 +175,9 @@ func deliveryOf(e parking.Event) (rabbitmq.Delivery, error) {
 		OwnUser: p.OwnUser, UserID: p.UserID, AppID: p.AppID, CorrelationID: p.CorrelationID}
 	if p.LogSeq > 0 {
 		m.Headers[rabbitmq.HeaderLogSeq] = p.LogSeq
+	}
+	if p.Replay > 0 {
+		m.Headers[rabbitmq.HeaderReplay], m.Headers[rabbitmq.HeaderReplayAgain] = p.Replay, p.Again
 	}
 	if times, known := delay.Parse(p.Times); known {
 		times.Until(delay.Parked, time.Now())

@@ -46,6 +46,9 @@ type message struct {
 	prepared   any
 	isPrepared bool
 
+	// replayed: a replay published it; again: it is handled whether the inbox has it or not.
+	replayed, again bool
+
 	times    delay.Times // until its batch began
 	measured bool        // they begin with the event's birth
 }
@@ -58,6 +61,7 @@ type outcome struct {
 	parked  int       // messages kept back behind an event that failed
 	// advanced: the event that an aggregate waited for was handled.
 	advanced bool
+	silent   bool // a call that a replay has left out
 }
 
 // decoded has the events of this process's workers.
@@ -89,7 +93,11 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 	case !slices.Contains(w.types, e.Type) && !slices.Contains(w.former, e.Type):
 		return message{}, Reject(fmt.Errorf("worker %s does not subscribe to %s", w.name, e.Type))
 	}
-	return message{Delivery: d, event: e}, nil
+	m := message{Delivery: d, event: e}
+	if logged {
+		m = m.marked()
+	}
+	return m, nil
 }
 
 // process brings messages to their effects in one transaction. A call is made
@@ -97,6 +105,9 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 func (p processor) process(ctx context.Context, messages []message) (outcome, error) {
 	if len(messages) == 1 {
 		if c, is := p.worker.onCall[messages[0].event.Type]; is {
+			if messages[0].followsReplay() {
+				return p.silence(ctx, messages[0])
+			}
 			return p.processCall(ctx, messages[0], c)
 		}
 	}
@@ -151,6 +162,7 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message, by cla
 	for i := range events {
 		ids[i] = events[i].ID
 	}
+	tx.again = copiesAgain(messages)
 	if err := p.admit(ctx, tx, events); err != nil || p.worker.idempotent {
 		tx.claimed = messages
 		return events, err
@@ -179,11 +191,11 @@ func messagesOf(messages []message, events []event.Any) []message {
 }
 
 // mayAllBeNew tells whether nothing says that an event among the messages was handled before. Events come twice seldom:
-// after a lost connection, which marks them, and after the relay ended before it moved its cursor.
+// after a lost connection, which marks them, after the relay ended before it moved its cursor, and in a replay.
 func mayAllBeNew(messages []message) bool {
 	seen := make(map[uuid.UUID]bool, len(messages))
 	for _, m := range messages {
-		if m.Redelivered || seen[m.event.ID] {
+		if m.Redelivered || m.replayed || seen[m.event.ID] {
 			return false
 		}
 		seen[m.event.ID] = true
@@ -201,6 +213,9 @@ func (p processor) claimNew(ctx context.Context, tx *Tx, events []event.Any, ids
 
 func (p processor) claimSome(ctx context.Context, tx *Tx, events []event.Any, ids []uuid.UUID) ([]event.Any, error) {
 	fresh, err := inbox.Claim(ctx, tx, p.consumer, ids)
+	if err == nil {
+		err = tx.claimAgain(ctx, p.consumer, fresh)
+	}
 	if err != nil {
 		return nil, err
 	}

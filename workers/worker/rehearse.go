@@ -44,7 +44,7 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 	if p.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if w.TracksInbox() {
+	if w.TracksInbox() && !m.again {
 		handled, err := inbox.Handled(ctx, db, p.consumer, m.event.ID)
 		if err != nil {
 			return err
@@ -54,6 +54,9 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 		}
 	}
 	if c, is := w.onCall[m.event.Type]; is {
+		if m.followsReplay() {
+			return nil // it makes no call
+		}
 		return p.rehearseCall(ctx, m.event, c)
 	}
 	return p.rehearse(ctx, m)

@@ -255,6 +255,7 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 		return err
 	}
 	s.observe(began, done.claimed)
+	s.countReplayed(messages, done)
 	s.count(outcomeHandled, done.handled)
 	s.count(outcomeParked, done.parked)
 	s.count(outcomeDuplicate, len(messages)-done.handled-done.parked)
@@ -269,7 +270,9 @@ func (s *slot) attempt(ctx context.Context, messages []message) error {
 func (s *slot) observe(began time.Time, handled []message) {
 	now := time.Now()
 	if count := s.Worker.counted.count; count != nil && len(handled) > 0 {
-		count(eventsOf(handled))
+		if first := withoutAgain(handled); len(first) > 0 {
+			count(eventsOf(first))
+		}
 	}
 	if s.Spans != nil {
 		for i := range handled {

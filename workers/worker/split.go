@@ -62,7 +62,7 @@ func (s *slot) processOne(ctx context.Context, one []message) error {
 // preparable is how many of the messages, from the first on, are calls with a
 // preparation. A message of another kind keeps its turn.
 func (s *slot) preparable(messages []message) (n int) {
-	for n < len(messages) && s.Worker.onCall[messages[n].event.Type].prepare != nil {
+	for n < len(messages) && s.Worker.onCall[messages[n].event.Type].prepare != nil && !messages[n].followsReplay() {
 		n++
 	}
 	return n

@@ -13,6 +13,8 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/replay"
 )
 
 // Tx is the transaction that a handler works in. The functions of the packages
@@ -29,6 +31,9 @@ type Tx struct {
 
 	began   time.Time
 	claimed []message // the messages whose events are new to the worker
+
+	again    []replay.Copy // events that a replay has the worker handle again
+	consumer inbox.ConsumerID
 }
 
 type storeTx = store.Tx
@@ -87,7 +92,7 @@ func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payloa
 		ID: id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
 		Metadata: event.Metadata{
 			Source: tx.worker, CorrelationID: cmp.Or(cause.Metadata.CorrelationID, id.String()), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
-			History: cause.Metadata.History, PublishedAt: cause.Metadata.PublishedAt,
+			History: cause.Metadata.History, Replay: cause.Metadata.Replay, PublishedAt: cause.Metadata.PublishedAt,
 		},
 	}, payload)
 	if err != nil {
@@ -106,8 +111,8 @@ func causation(cause event.Envelope) string {
 
 // emit appends the emitted events to the log.
 func (tx *Tx) emit(ctx context.Context) error {
-	if len(tx.emitted) == 0 {
-		return nil
+	if err := tx.dropEmitted(ctx); err != nil || len(tx.emitted) == 0 {
+		return err
 	}
 	err := eventlog.Append(ctx, tx, tx.emitted)
 	failpoint.Hit("worker.appended")

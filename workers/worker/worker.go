@@ -27,6 +27,7 @@ type Worker struct {
 	idempotent   bool
 	externalOnly bool
 	ordered      bool
+	repeatable   bool
 	quarantine   failures.QuarantinePolicy
 	breakers     *Breakers
 	counted      counted

@@ -161,10 +161,10 @@ func TestACrashMakesCopiesThatAClientKnows(t *testing.T) {
 	first.End()
 	release()
 	h.run("b")
-	got := client.take(201)
+	client.take(201)
 	h.Eventually("the cursor has passed all", func() bool { return h.waiting() == 0 })
 	events = append(events, h.sales(30)...)
-	got = slices.Clone(client.take(231))
+	got := slices.Clone(client.take(231))
 	known := map[int64]string{}
 	got = slices.DeleteFunc(got, func(m rabbitmqtest.StreamMessage) bool {
 		id, again := known[m.LogSeq]

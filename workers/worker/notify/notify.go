@@ -8,6 +8,7 @@
 //     its event, many at once. The log line is a copy and may come twice.
 //   - With channels each is called with no transaction open, and its answer is
 //     recorded. An event is done when every channel has taken it.
+//   - Nothing is sent or recorded about an event that follows from a replay.
 //   - A channel that has taken an event is not called for it again because another
 //     has failed: each answer is recorded before the failure policies apply, and
 //     read before the next attempt.
@@ -111,7 +112,7 @@ const linger = 100 * time.Millisecond
 
 // Subscribe gives the options of a worker that sends notifications of the subjects.
 func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
-	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers)}
+	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers), worker.Repeatable()}
 	describe, types := map[event.Type]func(event.Any) Message{}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.subscribe(n)), append(types, s.typ)
@@ -122,12 +123,13 @@ func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
 	}
 	return []worker.Option{worker.OnBatch(func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		records := make([]notifications.Notification, 0, len(events))
+		events = slices.DeleteFunc(slices.Clone(events), func(e event.Any) bool { return e.Metadata.Replay > 0 })
 		for _, e := range events {
 			records = append(records, describe[e.Type](e).record("log", true, "no channel is configured"))
 		}
 		n.log(events, records)
 		return notifications.Record(ctx, tx, records)
-	}, types...), worker.Linger(linger)}
+	}, types...), worker.Linger(linger), worker.Repeatable()}
 }
 
 func (n Notifier) log(events []event.Any, records []notifications.Notification) {
