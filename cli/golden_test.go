@@ -68,6 +68,8 @@ func goldens(h *environment) []goldenLine {
 		{command: "events explain-delay", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22"}, mask: []string{"loggedAt", "handledAt"}, noTable: true},
 		{command: "events verify", before: func() { storetest.MustGet(seal.Seal(h.Context(), storetest.Open(h, h.database, 1)))(h) }, mask: []string{"events", "lastSeq", "sealedAt", "seals", "unsealed"}, noTable: true},
 		{command: "stream status"},
+		{command: "stream enable", args: []string{"--dry-run"}, noTable: true},
+		{command: "stream disable", args: []string{"--dry-run"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_as_of", args: []string{"--as-of", "2026-02-09T12:30:00Z"}},
