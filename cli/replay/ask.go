@@ -89,7 +89,7 @@ func checkQueue(a *replay.Asked) error {
 		return err
 	}
 	a.Name = w.Name()
-	if a.Again && !w.TakesAgain() {
+	if a.Again && !w.TakesAgain {
 		return exit.Usage("--again: %s cannot handle an event again: what it adds up would count twice, or a decision would be made anew. Without --again it gets what it has not handled", w.Name())
 	}
 	if len(a.Filter.Types) == 0 {

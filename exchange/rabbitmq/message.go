@@ -40,12 +40,6 @@ func (d Delivery) LogSeq() int64 { return integer(d.Headers[HeaderLogSeq]) }
 // another user, and of a copy of such a message, only the log can tell.
 func (d Delivery) FromLog() bool { return d.OwnUser && d.UserID == "" && d.LogSeq() > 0 }
 
-// Replay is the number of the replay that published the message, 0 for none, and whether the worker handles it again.
-func (d Delivery) Replay() (id int64, again bool) {
-	id = max(0, integer(d.Headers[HeaderReplay]))
-	return id, id > 0 && d.Headers[HeaderReplayAgain] == true
-}
-
 // Attempt is how many attempts have failed, from the header x-attempt; 0 at first, and again straight from the dead
 // letters.
 func (d Delivery) Attempt() int {

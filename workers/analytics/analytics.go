@@ -29,12 +29,13 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/again"
 )
 
 // New declares the analytics worker. An older one kept an account of demand of its own, from movements.
 func New() worker.Worker {
 	return worker.New("analytics", worker.OnBatch(note, event.TypeForecastGenerated), worker.Formerly(event.TypeInventoryUpdated),
-		worker.Linger(100*time.Millisecond), worker.Repeatable())
+		worker.Linger(100*time.Millisecond), again.Harmless())
 }
 
 // note writes down a batch of forecasts.

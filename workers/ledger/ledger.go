@@ -62,6 +62,7 @@ import (
 	"github.com/composerp/composerp/store/ledger"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/again"
 	"github.com/composerp/composerp/workers/worker/emits"
 )
 
@@ -69,7 +70,7 @@ import (
 func New() worker.Worker {
 	return worker.New("ledger", countSales(), worker.OnBatch(post,
 		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted),
-		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock), worker.Repeatable())
+		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock), again.Harmless())
 }
 
 // post moves the goods of a batch of events, in arrival order, set-based.

@@ -30,6 +30,7 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/again"
 )
 
 // Types are the events that the view is made of.
@@ -42,7 +43,7 @@ var Types = []event.Type{
 func New() worker.Worker {
 	return worker.New("stockview", worker.OnBatch(
 		func(ctx context.Context, tx *worker.Tx, events []event.Any) error { return Fold(ctx, tx, events) }, Types...),
-		worker.Linger(100*time.Millisecond), worker.Ordered(), worker.Repeatable())
+		worker.Linger(100*time.Millisecond), worker.Ordered(), again.Harmless())
 }
 
 // Fold sorts a batch by what each event tells, and writes each kind at once. A

@@ -68,6 +68,7 @@ func decodeExternal(d rabbitmq.Delivery) (event.Any, error) {
 	if known, _ := event.Lookup(e.Type); !known.Outside {
 		return event.Any{}, fmt.Errorf("%s: %w", e.Type, errInternal)
 	}
+	e.Metadata.Replay = 0 // no mark: it would keep calls from being made
 	e.Metadata = e.Metadata.Or(event.Metadata{Source: d.AppID, UserID: d.UserID, CorrelationID: d.CorrelationID, PublishedAt: d.Timestamp})
 	return e, nil
 }
@@ -149,22 +150,23 @@ func (p processor) accept(ctx context.Context, e event.Any) error {
 
 const logSilent = "an event follows from a replay; no call is made about it"
 
-// Repeatable declares that the worker may handle an event again that it has handled before: that adds nothing
-// twice, and
-// changes only what the first time did not write. Without it `composerp replay --again` refuses the worker.
-func Repeatable() Option { return func(w *Worker) { w.repeatable = true } }
-
-// TakesAgain tells whether a replay may have the worker handle events again: one that is Repeatable, or that only makes
-// calls, which a replay leaves out.
-func (w Worker) TakesAgain() bool {
-	return w.repeatable || len(w.onCall) > 0 && len(w.onEvent) == 0
+// replayOf is the number of the replay that published a message, 0 for none, and whether its worker handles it again.
+func replayOf(d rabbitmq.Delivery) (id int64, again bool) {
+	id, _ = d.Headers[rabbitmq.HeaderReplay].(int64)
+	return max(0, id), id > 0 && d.Headers[rabbitmq.HeaderReplayAgain] == true
 }
 
-// marked gives the event of a message that came through the log the mark of the replay that published it.
+// marked gives the event of a message that came through the log the mark of the replay that published it. What an
+// external publisher has written of a replay into its event is no mark.
 func (m message) marked() message {
-	id, again := m.Delivery.Replay()
-	if id > 0 {
+	id, again := replayOf(m.Delivery)
+	switch {
+	case id > 0:
 		m.event.Metadata.Replay, m.replayed, m.again = id, true, again
+	case m.event.Metadata.Replay != 0:
+		if known, _ := event.Lookup(m.event.Type); known.Outside {
+			m.event.Metadata.Replay = 0
+		}
 	}
 	return m
 }

@@ -157,7 +157,7 @@ type properties struct {
 }
 
 func parkedOf(m message) (parking.Event, error) {
-	replayed, again := m.Delivery.Replay()
+	replayed, again := replayOf(m.Delivery)
 	kept, err := json.Marshal(properties{m.Exchange, m.RoutingKey, m.ID, m.Type, m.Timestamp.UTC(), m.OwnUser, m.UserID, m.AppID, m.CorrelationID, m.LogSeq(), m.times.String(),
 		replayed, again})
 	if err != nil {

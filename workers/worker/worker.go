@@ -15,6 +15,9 @@ import (
 // Worker is a declared worker: a name, the event types it subscribes to, and their handlers.
 type Worker struct {
 	Emits []event.Type // what its handlers emit, as package emits has declared it
+	// TakesAgain: a replay may have it handle events again. Package again declares it; of a worker that only makes calls,
+	// which a replay leaves out, it holds too.
+	TakesAgain bool
 
 	name         string
 	queue        string // its own, but for OnMessages
@@ -27,7 +30,6 @@ type Worker struct {
 	idempotent   bool
 	externalOnly bool
 	ordered      bool
-	repeatable   bool
 	quarantine   failures.QuarantinePolicy
 	breakers     *Breakers
 	counted      counted
@@ -63,6 +65,7 @@ func New(name string, options ...Option) Worker {
 		o(&w)
 	}
 	w.check()
+	w.TakesAgain = w.TakesAgain || len(w.onCall) > 0 && len(w.onEvent) == 0
 	if w.batch == 0 {
 		w.batch, w.prefetch = w.sizes()
 	}

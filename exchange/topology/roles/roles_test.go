@@ -224,7 +224,7 @@ func TestTheBrokerKeepsEachRoleToItsWork(t *testing.T) {
 		{roles.Operator, "declares a queue", declare(all), false},
 		{roles.Operator, "deletes a queue", remove("composerp.alert.dead"), false},
 
-		{roles.Topology, "tests its permission", inSession(func(_ context.Context, s *rabbitmq.Session) error { return s.CheckWritePermission() }), true},
+		{roles.Topology, "tests its permission", inSession(func(_ context.Context, s *rabbitmq.Session) error { return errors.Join(s.CheckPermissions()) }), true},
 		{roles.Topology, "tries to publish", publish(topology.Retry, topology.NoRoute), true},
 		{roles.Topology, "binds", bind(topology.Events, "composerp.ledger", "inventory.#"), true},
 		{roles.Topology, "asks a lane for an answer", consume(lane), true},

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -263,8 +265,9 @@ func (o *Observer) askQueues(session *rabbitmq.Session, of topology.Topology, no
 
 // askPermission tries the permissions with what exists: whether something is missing is another question.
 func askPermission(session *rabbitmq.Session) error {
-	for _, check := range []func() error{session.CheckConfigurePermission, session.CheckWritePermission} {
-		if err := check(); errors.Is(err, rabbitmq.ErrAccessRefused) {
+	configure, write := session.CheckPermissions()
+	for _, err := range []error{configure, write} {
+		if errors.Is(err, rabbitmq.ErrAccessRefused) {
 			return err
 		}
 	}
@@ -281,8 +284,23 @@ func (o *Observer) probeAlarm(ctx context.Context, session *rabbitmq.Session) {
 		if _, blocked := session.Blocked(); blocked {
 			return
 		}
-		_ = session.TryPublishing(ctx) // what ends the session shows elsewhere
+		_ = tryPublishing(ctx, session) // what ends the session shows elsewhere
 	}
+}
+
+// tryPublishing publishes a message without a route to composerp.retry, which is returned. During an alarm ctx ends the
+// wait. The broker counts the message as unroutable.
+func tryPublishing(ctx context.Context, session *rabbitmq.Session) error {
+	publisher, err := session.Publisher(1)
+	if err != nil {
+		return err
+	}
+	sent, err := publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: topology.NoRoute, ID: uuid.NewString(), Type: "PROBE"})
+	if err == nil {
+		err = sent.Wait(ctx)
+	}
+	go func() { _ = publisher.Close() }() // the close waits for the end of an alarm
+	return err
 }
 
 func probes(exact bool) int {

@@ -153,14 +153,14 @@ func TestEverythingAgainChangesNothing(t *testing.T) {
 		if name == "deadletterlog" {
 			continue // it consumes messages, not events
 		}
-		if w.TakesAgain() == refused[name] {
-			t.Errorf("TakesAgain of %s is %v", name, w.TakesAgain())
+		if w.TakesAgain == refused[name] {
+			t.Errorf("TakesAgain of %s is %v", name, w.TakesAgain)
 		}
-		r := f.replay(kept.Asked{Target: kept.Queue, Name: name, Again: w.TakesAgain()})
+		r := f.replay(kept.Asked{Target: kept.Queue, Name: name, Again: w.TakesAgain})
 		if r.Events == 0 {
 			t.Errorf("nothing was replayed to %s", name)
 		}
-		if w.TakesAgain() {
+		if w.TakesAgain {
 			again += r.Events
 		}
 	}
@@ -285,8 +285,8 @@ func (f *fleet) exchange() {
 	}
 	last := int64(0)
 	for _, d := range f.Receive(queue, sales) {
-		id, again := d.Replay()
-		if id != r.ID || again || d.LogSeq() <= last || !json.Valid(d.Body) {
+		id, again := d.Headers[rabbitmq.HeaderReplay], d.Headers[rabbitmq.HeaderReplayAgain]
+		if id != r.ID || again != nil || d.LogSeq() <= last || !json.Valid(d.Body) {
 			f.Errorf("message %s of replay %d (again %v) at %d, after %d", d.ID, id, again, d.LogSeq(), last)
 		}
 		last = d.LogSeq()

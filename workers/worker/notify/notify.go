@@ -41,6 +41,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/again"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
@@ -112,7 +113,7 @@ const linger = 100 * time.Millisecond
 
 // Subscribe gives the options of a worker that sends notifications of the subjects.
 func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
-	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers), worker.Repeatable()}
+	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers), again.Harmless()}
 	describe, types := map[event.Type]func(event.Any) Message{}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.subscribe(n)), append(types, s.typ)
@@ -129,7 +130,7 @@ func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
 		}
 		n.log(events, records)
 		return notifications.Record(ctx, tx, records)
-	}, types...), worker.Linger(linger), worker.Repeatable()}
+	}, types...), worker.Linger(linger), again.Harmless()}
 }
 
 func (n Notifier) log(events []event.Any, records []notifications.Notification) {
