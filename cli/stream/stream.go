@@ -198,8 +198,8 @@ func status(cctx *cli.Context, db *store.DB, _ struct{}) error {
 		terminal.Row(w, "STREAM", "STATE", "KEEPS", "FED BY", "POSITION", "WAITING", "BEHIND")
 		state, keeps := "off", ""
 		if s.On {
-			state, keeps = "on", s.Retention().MaxAge.String()
+			state, keeps = "on", wording.Span(s.Retention().MaxAge)
 		}
-		terminal.Row(w, topology.Stream, state, keeps, s.Holder, wording.Sprintf("%d", s.Position), wording.Sprintf("%d", s.Waiting), s.Behind.Round(time.Millisecond))
+		terminal.Row(w, topology.Stream, state, keeps, s.Holder, wording.Sprintf("%d", s.Position), wording.Sprintf("%d", s.Waiting), wording.Span(s.Behind))
 	})
 }
