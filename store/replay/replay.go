@@ -36,9 +36,6 @@ const (
 	Cancelled   State = "cancelled"
 )
 
-// States are all states.
-var States = []State{Running, Interrupted, Done, Cancelled}
-
 // ErrTakenOver means that another process runs the replay, or that it was cancelled or is done.
 var ErrTakenOver = errors.New("the replay is no longer this process's: it was cancelled, or another process has resumed it")
 
@@ -209,19 +206,4 @@ func change(ctx context.Context, db *store.DB, by operatorlog.By, action string,
 		return Replay{}, fmt.Errorf("%s %d, which is %s: %w", action, id, was.State, err)
 	}
 	return r, nil
-}
-
-var countStates = pg.SQL(`SELECT state, count(*) AS n FROM replay GROUP BY state`)
-
-// Counts is how many replays are in each state.
-func Counts(ctx context.Context, db *store.DB) (map[State]int64, error) {
-	rows, err := pg.List[struct {
-		State State `db:"state"`
-		N     int64 `db:"n"`
-	}](ctx, db, "counting the replays", countStates)
-	counts := map[State]int64{}
-	for _, row := range rows {
-		counts[row.State] = row.N
-	}
-	return counts, err
 }
