@@ -68,6 +68,22 @@ type State struct {
 	KeptTick *int64     `json:"-" db:"kept_tick"`
 }
 
+// Standing is a rebuild that nothing has moved for a while.
+type Standing struct {
+	Name  string    `db:"name"`
+	Moved time.Time `db:"rebuild_moved_at"`
+}
+
+var standingRebuilds = pg.SQL(`
+SELECT name, rebuild_moved_at FROM projection
+WHERE rebuild_version IS NOT NULL AND rebuild_moved_at < clock_timestamp() - make_interval(secs => $1) ORDER BY name`)
+
+// StandingRebuilds are the rebuilds that have not moved for so long. Each keeps the log's ticks since then from being
+// thinned out.
+func StandingRebuilds(ctx context.Context, db *store.DB, forSo time.Duration) ([]Standing, error) {
+	return pg.List[Standing](ctx, db, "reading the rebuilds that stand still", standingRebuilds, forSo.Seconds())
+}
+
 var readState = pg.SQL(`
 SELECT version, rebuild_version, rebuild_began_at, rebuild_moved_at, rebuild_events, switched_at, kept_version, kept_tick FROM projection WHERE name = $1`)
 
