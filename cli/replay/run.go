@@ -87,7 +87,6 @@ func prepare(cctx *cli.Context, db *store.DB, e settings.Endpoints, target kept.
 	if cfg.Broker, err = settings.LoggedBroker(cctx, e, "replay"); err != nil {
 		return cfg, err
 	}
-	wanted := topology.Topology{}
 	if target == kept.Queue {
 		w, err := workerOf(name)
 		if err != nil {
@@ -96,7 +95,7 @@ func prepare(cctx *cli.Context, db *store.DB, e settings.Endpoints, target kept.
 		cfg.Queue = w.Queue()
 		return cfg, nil
 	}
-	wanted.Exchanges = []topology.ExchangeSpec{{Name: name, Kind: "topic"}}
+	wanted := topology.Topology{Exchanges: []topology.ExchangeSpec{{Name: name, Kind: "topic"}}}
 	session, err := rabbitmq.Open(cctx.Context, cfg.Broker)
 	if err != nil {
 		return cfg, err

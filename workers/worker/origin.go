@@ -156,9 +156,9 @@ func replayOf(d rabbitmq.Delivery) (id int64, again bool) {
 	return max(0, id), id > 0 && d.Headers[rabbitmq.HeaderReplayAgain] == true
 }
 
-// marked gives the event of a message that came through the log the mark of the replay that published it. What an
+// mark gives the event of a message that came through the log the mark of the replay that published it. What an
 // external publisher has written of a replay into its event is no mark.
-func (m message) marked() message {
+func (m *message) mark() {
 	id, again := replayOf(m.Delivery)
 	switch {
 	case id > 0:
@@ -168,7 +168,6 @@ func (m message) marked() message {
 			m.event.Metadata.Replay = 0
 		}
 	}
-	return m
 }
 
 // followsReplay tells whether a replay has published the event, or one that it follows from.

@@ -95,7 +95,7 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 	}
 	m := message{Delivery: d, event: e}
 	if logged {
-		m = m.marked()
+		m.mark()
 	}
 	return m, nil
 }

@@ -1,5 +1,5 @@
-// Package pipeline publishes pages of messages with many confirms in flight. Relay, republish and redrive are made of
-// it.
+// Package pipeline publishes pages of messages with many confirms in flight. Relay, stream, republish and redrive are
+// made of it.
 //
 // Three steps run side by side, so that the window of confirms is never emptied by a read or by what follows a
 // confirm: read gives pages, publish hands a page's messages to the publisher, confirm waits for the broker's

@@ -116,17 +116,12 @@ type page struct {
 // pump carries the log from the cursor on. The cursor moves after the confirms of each page; pages without an event
 // for the exchange are passed together, now and then.
 func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor eventlog.Cursor) error {
-	at, to := cursor, cursor
-	move := func(ctx context.Context) error {
-		if at == to {
-			return nil
+	place := pipeline.NewPlace(r.DB, cursor)
+	saved := func(moved bool, err error) error {
+		if moved {
+			failpoint.Hit("relay.moved")
 		}
-		if err := eventlog.MoveCursor(ctx, r.DB, at, to); err != nil {
-			return err
-		}
-		at = to
-		failpoint.Hit("relay.moved")
-		return nil
+		return err
 	}
 	err := pipeline.Steps[*page]{
 		Read: func(ctx context.Context, give func(*page) error) error { return r.read(ctx, cursor, give) },
@@ -138,12 +133,9 @@ func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor 
 				return err
 			}
 			failpoint.Hit("relay.confirmed")
-			if to = p.Next; len(p.Events) == 0 {
-				return nil
-			}
-			return move(ctx)
+			return saved(place.Pass(ctx, p.Page))
 		},
-		Tick: move, Every: idleMove,
+		Tick: func(ctx context.Context) error { return saved(place.Save(ctx)) }, Every: idleMove,
 	}.Run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -152,23 +144,12 @@ func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor 
 }
 
 func (r *Relay) read(ctx context.Context, at eventlog.Cursor, give func(*page) error) error {
-	for ctx.Err() == nil {
-		next, err := eventlog.ReadPage(ctx, r.DB, at, pageSize)
-		if err != nil {
-			return err
-		}
-		if next.Next != at {
-			failpoint.Hit("relay.read")
-			if err := give(&page{Page: next}); err != nil {
-				return err
-			}
-			at = next.Next
-		}
-		if next.Last {
-			r.awaitHint(ctx)
-		}
-	}
-	return nil
+	return pipeline.ReadLog(ctx, at, func(ctx context.Context, at eventlog.Cursor) (eventlog.Page, error) {
+		return eventlog.ReadPage(ctx, r.DB, at, pageSize)
+	}, func(next eventlog.Page) error {
+		failpoint.Hit("relay.read")
+		return give(&page{Page: next})
+	}, r.awaitHint)
 }
 
 // awaitHint waits for a hint, or for as long as a lost hint may delay an event.

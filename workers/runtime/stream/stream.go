@@ -122,17 +122,7 @@ type page = eventlog.Page
 
 // pump copies the log from the cursor on. The cursor moves after the confirms of each page.
 func (f *Feeder) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor eventlog.Cursor) error {
-	at, to := cursor, cursor
-	move := func(ctx context.Context) error {
-		if at == to {
-			return nil
-		}
-		if err := eventlog.MoveCursor(ctx, f.DB, at, to); err != nil {
-			return err
-		}
-		at = to
-		return nil
-	}
+	place := pipeline.NewPlace(f.DB, cursor)
 	err := pipeline.Steps[page]{
 		Read:    func(ctx context.Context, give func(page) error) error { return f.read(ctx, cursor, give) },
 		Publish: func(ctx context.Context, p page) (pipeline.InFlight, error) { return f.publish(ctx, publisher, p) },
@@ -140,12 +130,11 @@ func (f *Feeder) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor
 			if err := f.await(ctx, p, sent); err != nil {
 				return err
 			}
-			if to = p.Next; len(p.Events) == 0 {
-				return nil
-			}
-			return move(ctx)
+			_, err := place.Pass(ctx, p)
+			return err
 		},
-		Tick: move, Every: idleMove,
+		Tick:  func(ctx context.Context) error { _, err := place.Save(ctx); return err },
+		Every: idleMove,
 	}.Run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -154,22 +143,9 @@ func (f *Feeder) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor
 }
 
 func (f *Feeder) read(ctx context.Context, at eventlog.Cursor, give func(page) error) error {
-	for ctx.Err() == nil {
-		next, err := eventlog.ReadWholePage(ctx, f.DB, at, pageSize)
-		if err != nil {
-			return err
-		}
-		if next.Next != at {
-			if err := give(next); err != nil {
-				return err
-			}
-			at = next.Next
-		}
-		if next.Last {
-			clock.Sleep(ctx, poll)
-		}
-	}
-	return nil
+	return pipeline.ReadLog(ctx, at, func(ctx context.Context, at eventlog.Cursor) (page, error) {
+		return eventlog.ReadWholePage(ctx, f.DB, at, pageSize)
+	}, give, func(ctx context.Context) { clock.Sleep(ctx, poll) })
 }
 
 func (f *Feeder) publish(ctx context.Context, publisher *rabbitmq.Publisher, p page) (pipeline.InFlight, error) {
