@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
@@ -42,6 +43,8 @@ type Query struct {
 	Reverse bool
 	// Seen: only what this tick has seen, by its Epoch, Snapshot and MaxSeq. The zero Mark: all that is committed.
 	Seen Mark
+	// Archives, unless nil, are read before the log.
+	Archives *archive.Folder
 	// Progress, if set, is called with how many places of the log have been read, and how many there are.
 	Progress func(read, all int64)
 }
@@ -102,7 +105,7 @@ func Each(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	if err != nil {
 		return Result{}, err
 	}
-	err = r.run(ctx, from, to)
+	err = r.complete(ctx, from, func() error { return r.run(ctx, from, to) })
 	return r.result, err
 }
 
@@ -139,6 +142,9 @@ func (q *Query) Bounds(ctx context.Context, db *store.DB) (from, to int64, err e
 	}
 	if from, err = pg.One[int64](ctx, db, "reading the log's beginning", begins); err != nil {
 		return 0, 0, err
+	}
+	if q.Archives != nil && q.Archives.First() > 0 {
+		from = min(from, q.Archives.First()-1)
 	}
 	from = max(from, q.After)
 	if q.ID.Valid {
@@ -177,7 +183,7 @@ func (r *reading) run(ctx context.Context, from, to int64) error {
 		if r.q.Reverse {
 			low = to - r.read - n
 		}
-		if err := r.part(ctx, low, low+n); err != nil {
+		if err := r.places(ctx, low, low+n); err != nil {
 			if errors.Is(err, errLimit) {
 				return nil
 			}
@@ -188,6 +194,27 @@ func (r *reading) run(ctx context.Context, from, to int64) error {
 		if r.left == 0 && r.read < r.all {
 			r.result.More = true
 			return nil
+		}
+	}
+	return nil
+}
+
+// places reads a part of the places, of which the first may be in archives.
+func (r *reading) places(ctx context.Context, low, high int64) error {
+	if r.q.Archives == nil || low >= r.q.Archives.Cut-1 {
+		return r.part(ctx, low, high)
+	}
+	last := min(high, r.q.Archives.Cut-1)
+	reads := []func() error{
+		func() error { return r.archived(ctx, low, last) },
+		func() error { return r.part(ctx, last, high) },
+	}
+	if r.q.Reverse {
+		slices.Reverse(reads)
+	}
+	for _, read := range reads {
+		if err := read(); err != nil {
+			return err
 		}
 	}
 	return nil
