@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
@@ -17,6 +18,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	kept "github.com/composerp/composerp/store/archive"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/eventquery"
 	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/workers/runtime/archive"
@@ -231,7 +233,36 @@ func Given(ctx context.Context, cctx *cli.Context, db *store.DB) (*kept.Folder, 
 func Tell(cctx *cli.Context, db *store.DB, q *eventquery.Query) error {
 	upto, err := q.Archived(cctx.Context, db)
 	if err == nil && upto > 0 {
-		terminal.Say(cctx, "what is before position %d of the log is archived, and is not read: --archives DIRECTORY reads it, `composerp log archive list` names the files", upto)
+		say(cctx, upto, "it is not read")
 	}
 	return err
+}
+
+// TellCut says on stderr what is missing because a part of the log is archived, if one is.
+func TellCut(cctx *cli.Context, db *store.DB, missing string) error {
+	cut, err := kept.Cut(cctx.Context, db)
+	if err == nil && cut > 0 {
+		say(cctx, cut, missing)
+	}
+	return err
+}
+
+func say(cctx *cli.Context, upto int64, missing string) {
+	terminal.Say(cctx, "what is before position %s of the log is archived: %s; --archives DIRECTORY reads it, and `composerp log archive list` names the files",
+		strconv.FormatInt(upto, 10), missing)
+}
+
+// Holding tells where an event is that the log does not have any more; "": it is not known to be in an archive.
+func Holding(ctx context.Context, db *store.DB, id uuid.UUID) (string, error) {
+	at, err := eventlog.AdmittedAt(ctx, db, []uuid.UUID{id})
+	if err != nil {
+		return "", err
+	}
+	archives, err := kept.List(ctx, db)
+	for _, a := range archives {
+		if seq, is := at[id]; is && a.Low <= seq && seq < a.High {
+			return a.File, err
+		}
+	}
+	return "", err
 }

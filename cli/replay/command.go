@@ -41,7 +41,7 @@ func Command() *cli.Command {
 		Flags: settings.ConnectionFlags(
 			&cli.StringFlag{Name: flagQueue, Aliases: []string{"worker"}, Usage: "to the queue of this worker, and of no other"},
 			&cli.StringFlag{Name: flagExchange, Usage: "to this exchange, which is declared and not the fleet's, by the routing keys of the types"},
-			&cli.StringFlag{Name: flagFile, Usage: "to a new file, one event a line as JSON; - for standard output"},
+			&cli.StringFlag{Name: flagFile, Usage: "to a new file, one event a line as JSON, compressed where its name ends with .zst; - for standard output"},
 			&cli.StringFlag{Name: flagFrom, Usage: "only events logged since: 2h, 2026-02-09T12:00:00Z, or a position of the log"},
 			&cli.StringFlag{Name: flagTo, Usage: "only events logged before: 2h, or 2026-02-09T12:00:00Z"},
 			&cli.StringFlag{Name: "occurred-since", Usage: "only events whose business time is not before `TIME`"},

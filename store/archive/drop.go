@@ -224,7 +224,7 @@ func (w *Work) check(ctx context.Context, p Partition) error {
 	if oldest.Name != p.Name || oldest.Low != p.Low || oldest.High != p.High {
 		return fmt.Errorf("%s: it is not the log's oldest partition any more: %w", p.Name, ErrHeld)
 	}
-	held, err := pg.List[string](ctx, w.tx, "reading who still needs a partition of the log", heldBy, p.High)
+	held, err := pg.List[string](ctx, w.tx, "reading what still needs a partition of the log", heldBy, p.High)
 	if err == nil && len(held) > 0 {
 		err = fmt.Errorf("%s: %s: %w", p.Name, strings.Join(held, "; "), ErrHeld)
 	}

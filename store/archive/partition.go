@@ -39,10 +39,12 @@ func Partitions(ctx context.Context, db *store.DB) ([]Partition, error) {
 const seenBy = `
 coalesce((SELECT f.seq_before FROM tick f WHERE f.id <= p.id AND (f.epoch < p.epoch OR f.tx < pg_snapshot_xmin(p.snapshot)) ORDER BY f.id DESC LIMIT 1), 0)`
 
+const written = "the log is still written there"
+
 // What still needs the positions before $1, a sentence each.
 var heldBy = pg.SQL(`
 SELECT why FROM (
-    SELECT 1 AS rank, 'the log is still written there' AS why WHERE coalesce(pg_sequence_last_value('event_log_seq'), 0) < $1
+    SELECT 1 AS rank, '` + written + `' AS why WHERE coalesce(pg_sequence_last_value('event_log_seq'), 0) < $1
     UNION ALL
     SELECT 2, format('it is sealed up to position %s: a fleet seals every 15 seconds', s.upto)
     FROM (SELECT coalesce(max(last_seq), 0) AS upto FROM log_seal) s WHERE s.upto < $1 - 1
@@ -70,5 +72,9 @@ ORDER BY rank, why`)
 
 // Held tells what keeps the positions before one from being archived, a sentence each; none: nothing does.
 func Held(ctx context.Context, db *store.DB, high int64) ([]string, error) {
-	return pg.List[string](ctx, db, "reading who still needs a partition of the log", heldBy, high)
+	held, err := pg.List[string](ctx, db, "reading what still needs a partition of the log", heldBy, high)
+	if len(held) > 1 && held[0] == written {
+		held = held[:1] // the others follow from it
+	}
+	return held, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
 	"github.com/composerp/composerp/store/masterdata"
@@ -88,6 +91,8 @@ type Question struct {
 	Last int
 	// Before: only movements before this sequence number; 0: all.
 	Before int64
+	// Archives, unless nil, have the events that the log does not have any more.
+	Archives *archive.Folder
 }
 
 // position is a row of the ledger beside that of the read model.
@@ -153,7 +158,40 @@ func Explain(ctx context.Context, db *store.DB, q Question) (Explanation, error)
 	if err := x.read(ctx, tx, q); err != nil {
 		return x, fmt.Errorf("explaining the stock of %s at %s: %w", q.Item, q.Location, err)
 	}
-	return x, nil
+	if err := tx.Rollback(); err != nil {
+		return x, err
+	}
+	return x, x.readArchived(ctx, db, q.Archives)
+}
+
+// readArchived names the documents of the movements whose events are in archives.
+func (x *Explanation) readArchived(ctx context.Context, db *store.DB, archives *archive.Folder) error {
+	missing := map[uuid.UUID][]*Movement{}
+	for i := range x.Movements {
+		if m := &x.Movements[i]; m.Type == "" {
+			missing[m.EventID] = append(missing[m.EventID], m)
+		}
+	}
+	if archives == nil || len(missing) == 0 {
+		return nil
+	}
+	at, err := eventlog.AdmittedAt(ctx, db, slices.Collect(maps.Keys(missing)))
+	if err != nil {
+		return err
+	}
+	for _, seq := range slices.Sorted(maps.Values(at)) { // in order, a frame is read once
+		err := archives.Frames(seq-1, seq, false, func(rows []archive.Row) error {
+			for _, m := range missing[rows[0].EventID] {
+				m.Type, m.LoggedAt = rows[0].Type, rows[0].LoggedAt
+				m.name([]byte(rows[0].Body))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *Explanation) read(ctx context.Context, tx store.Tx, q Question) error {
