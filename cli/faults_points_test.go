@@ -307,7 +307,8 @@ func killReplays(s *street, points []failpoint.Point) {
 	}
 }
 
-// killArchives kills `log archive`; the same command goes on, and the chain of seals goes through its files and the log.
+// killArchives kills `log archive`; the same command goes on, and the chain of seals goes through its files and the
+// log.
 func killArchives(s *street, all map[string][]failpoint.Point) {
 	dir := s.T.TempDir()
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)

@@ -22,7 +22,7 @@ func archiveAfter(cctx *cli.Context) (time.Duration, error) {
 	return settings.Age(v.Text)
 }
 
-// examineArchives warns of partitions that are older than the setting archive-after; without it there is nothing to say.
+// examineArchives warns of partitions that are older than the setting archive-after; without it it says nothing.
 func (x *Examination) examineArchives(ctx context.Context, db *store.DB) {
 	if x.archiveAfter == 0 {
 		return

@@ -199,7 +199,7 @@ func (r *reading) run(ctx context.Context, from, to int64) error {
 	return nil
 }
 
-// places reads a part of the places, of which the first may be in archives.
+// places reads some places: the first of them may be in archives.
 func (r *reading) places(ctx context.Context, low, high int64) error {
 	if r.q.Archives == nil || low >= r.q.Archives.Cut-1 {
 		return r.part(ctx, low, high)
