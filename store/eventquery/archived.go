@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lib/pq"
@@ -30,6 +31,27 @@ var (
 	archivedForward  = pg.SQL(archivedRows + matchSQL + ` ORDER BY e.seq LIMIT $25`)
 	archivedBackward = pg.SQL(archivedRows + matchSQL + ` ORDER BY e.seq DESC LIMIT $25`)
 )
+
+// places reads some places: the first of them may be in archives.
+func (r *reading) places(ctx context.Context, low, high int64) error {
+	if r.q.Archives == nil || low >= r.q.Archives.Cut-1 {
+		return r.part(ctx, low, high)
+	}
+	last := min(high, r.q.Archives.Cut-1)
+	reads := []func() error{
+		func() error { return r.archived(ctx, low, last) },
+		func() error { return r.part(ctx, last, high) },
+	}
+	if r.q.Reverse {
+		slices.Reverse(reads)
+	}
+	for _, read := range reads {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // archived reads places that are in archives.
 func (r *reading) archived(ctx context.Context, low, high int64) error {

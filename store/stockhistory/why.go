@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/archive"
-	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
 	"github.com/composerp/composerp/store/masterdata"
@@ -162,36 +160,6 @@ func Explain(ctx context.Context, db *store.DB, q Question) (Explanation, error)
 		return x, err
 	}
 	return x, x.readArchived(ctx, db, q.Archives)
-}
-
-// readArchived names the documents of the movements whose events are in archives.
-func (x *Explanation) readArchived(ctx context.Context, db *store.DB, archives *archive.Folder) error {
-	missing := map[uuid.UUID][]*Movement{}
-	for i := range x.Movements {
-		if m := &x.Movements[i]; m.Type == "" {
-			missing[m.EventID] = append(missing[m.EventID], m)
-		}
-	}
-	if archives == nil || len(missing) == 0 {
-		return nil
-	}
-	at, err := eventlog.AdmittedAt(ctx, db, slices.Collect(maps.Keys(missing)))
-	if err != nil {
-		return err
-	}
-	for _, seq := range slices.Sorted(maps.Values(at)) { // in order, a frame is read once
-		err := archives.Frames(seq-1, seq, false, func(rows []archive.Row) error {
-			for _, m := range missing[rows[0].EventID] {
-				m.Type, m.LoggedAt = rows[0].Type, rows[0].LoggedAt
-				m.name([]byte(rows[0].Body))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (x *Explanation) read(ctx context.Context, tx store.Tx, q Question) error {
