@@ -21,9 +21,9 @@
 //   - A partition is dropped only when nothing in the database has still to read it: it is full, sealed, proven by an
 //     audit, passed by every cursor (relay, stream, rebuilds), by each replay that is not at its end, and by the tables
 //     that a projection has kept. Held is the list of what it waits for.
-//   - This is asked again under a lock beside which no transaction reads or writes the log. A reader that begins notes
-//     itself first (a cursor, a replay's row) and then reads the cut, which waits for that lock: either the archive sees
-//     the note, or the reader the new cut.
+//   - This is asked again under a lock beside which no transaction reads or writes the log. A reader that begins
+//     notes itself first (a cursor, a replay's row) and then reads the cut, which waits for that lock: either the
+//     archive sees the note, or the reader the new cut.
 //   - What is noted was on the disk before, and has the events that the seals say, each with the body's hash.
 //   - One process at a time archives: it holds a lock of the database in the transaction that drops the partition.
 //   - The ids of events from outside stay in admission, and movements in the ledger: an event whose partition is gone
