@@ -46,6 +46,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.examineFailures(ctx, db)
 	x.examineProof(ctx, db)
 	x.examineSeals(ctx, db)
+	x.examineArchives(ctx, db)
 	x.examineRebuilds(ctx, db)
 	x.examineStock(ctx, db)
 	x.examineDates(ctx, db)

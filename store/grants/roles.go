@@ -32,6 +32,8 @@ var decisions = map[string]decision{
 	"stream":           {operator: "iu"},
 	"unpublishable":    {relay: "i"},
 	"log_seal":         {relay: "i", operator: "i"},
+	"log_archive":      {},
+	"log_opening":      {},
 	"projection":       {},
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},

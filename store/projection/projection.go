@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -25,6 +26,10 @@ type Projection struct {
 	Types  []event.Type
 	// Fold writes events to the tables. See the package's first invariant.
 	Fold func(ctx context.Context, tx store.Tx, events []event.Any) error
+	// Opens: a rebuild may begin with the opening balances in place of the events that are archived.
+	Opens bool
+	// Archives, unless nil, are read before the log.
+	Archives *archive.Folder
 }
 
 // Table is a table of a projection. Names and conditions are constants of the program.
