@@ -19,7 +19,6 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
-	kept "github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/shadow"
 	"github.com/composerp/composerp/workers/worker"
