@@ -15,15 +15,14 @@ type plan struct {
 	tables []shadow.Table
 }
 
-// Check returns an error where a worker cannot be shadowed, which says why and what else tells.
+// Check returns an error where a worker can have no shadow: it says why, and what else tells.
 func Check(w worker.Worker) error {
 	switch {
 	case !w.TracksInbox():
 		return fmt.Errorf("%s keeps no inbox, so that nothing tells which events the live worker has handled", w.Name())
-	case len(w.Keeps) == 0 && w.TakesAgain && len(w.Emits) == 0:
-		return fmt.Errorf("%s makes calls, which a shadow must not make: `composerp dlq redrive --dry-run` rehearses its dead letters", w.Name())
 	case len(w.Keeps) == 0:
-		return fmt.Errorf("the declaration of %s does not name the tables that it keeps: give it keeps.Tables (workers/worker/keeps)", w.Name())
+		return fmt.Errorf("the declaration of %s names no tables that it keeps (keeps.Tables, workers/worker/keeps). A worker that makes calls can have no "+
+			"shadow; of a read model `composerp projections diff` tells what its code would change", w.Name())
 	}
 	return nil
 }
