@@ -4,6 +4,7 @@ package shadow
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -157,11 +158,22 @@ func tableDifferences(w io.Writer, r shadow.Report) {
 	terminal.Row(w)
 	terminal.Row(w, "EMITTED", "TYPE", "ABOUT EVENT", "FIELD", "LIVE", "SHADOW")
 	for _, d := range r.Differences {
-		if len(d.Fields) == 0 {
-			terminal.Row(w, d.Kind, d.Type, d.Cause, "-", "-", "-")
+		if d.Kind != shadow.Different {
+			terminal.Row(w, d.Kind, d.Type, d.Cause, "payload", payload(d.Live), payload(d.Shadow))
 		}
 		for _, f := range d.Fields {
 			terminal.Row(w, d.Kind, d.Type, d.Cause, f.Path, cmp.Or(string(f.Live), "-"), cmp.Or(string(f.Shadow), "-"))
 		}
 	}
+}
+
+// payload is that of an event's body; "-" without a body.
+func payload(body json.RawMessage) string {
+	var e struct {
+		Payload json.RawMessage `json:"payload"`
+	}
+	if json.Unmarshal(body, &e) != nil {
+		return "-"
+	}
+	return string(e.Payload)
 }
