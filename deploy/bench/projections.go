@@ -7,8 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/projection"
@@ -98,7 +96,7 @@ func (h *history) copyLog(ctx context.Context) (n int64, seconds float64, err er
 	}
 	defer tx.Rollback()
 	began := time.Now()
-	copying, err := tx.PrepareContext(ctx, pq.CopyIn("log_copy", logColumns...))
+	copying, err := tx.PrepareContext(ctx, "COPY log_copy ("+strings.Join(logColumns, ", ")+") FROM STDIN")
 	if err != nil {
 		return 0, 0, err
 	}
