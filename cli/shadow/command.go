@@ -1,4 +1,4 @@
-// Package shadow has the command shadow: what this program's version of a worker would do differently from the live one.
+// Package shadow has the command shadow: what this program's version of a worker would do differently.
 package shadow
 
 import (
@@ -46,9 +46,9 @@ func Command() *cli.Command {
 			"cannot tell.",
 		Flags: settings.DatabaseFlags(
 			&cli.DurationFlag{Name: flagFor, Value: 10 * time.Minute, Usage: "how long, at most"},
-			&cli.Int64Flag{Name: flagEvents, Usage: "end after the window in which so many events were compared; 0: --for alone ends it"},
+			&cli.Int64Flag{Name: flagEvents, Usage: "end after the window that brings the compared events to this number; 0: --for alone ends it"},
 			&cli.DurationFlag{Name: flagWindow, Value: 30 * time.Second, Usage: "how long the live worker goes on between two comparisons; at least five times as long as copying its tables takes"},
-			&cli.IntFlag{Name: flagLimit, Value: 10, Usage: "list at most so many differences of each kind; all are counted"},
+			&cli.IntFlag{Name: flagLimit, Value: 10, Usage: "list at most this many differences of each kind; all are counted"},
 		),
 		Action: settings.OnSchema("shadow", 1, asked, run),
 	}

@@ -25,7 +25,7 @@ type Total struct {
 // Differs reports whether the copy has other rows than the live worker wrote.
 func (t Total) Differs() bool { return t.Different+t.Missing+t.Additional > 0 }
 
-// Row is a row of which the live table and the copy have different versions; nil: none.
+// Row is a row that differs between the live table and the copy; nil: that one does not have it.
 type Row struct {
 	Table  string          `json:"table"`
 	Live   json.RawMessage `json:"live"`

@@ -12,8 +12,8 @@
 //   - Other workers that keep a table which the worker keeps handle their batches too, in their turn: approval finds
 //     the orders that replenishment has written. They are not compared.
 //   - Each emitted event is compared with the one that has its id; what is left over of a cause, by type and aggregate,
-//     in order. All fields count but those that the harness carries on from the message: user, correlation, trace, replay
-//     and the time of publishing. The log does not have the message's properties.
+//     in order. All fields count but those that the harness carries on from the message: user, correlation, trace,
+//     replay and the time of publishing. The log does not have the message's properties.
 //   - A difference does not outlive its window: the next one begins from the live tables.
 //
 // # What it cannot tell

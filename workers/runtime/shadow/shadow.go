@@ -23,7 +23,7 @@ type Config struct {
 	// Worker is the one of this program whose live counterpart has the same name.
 	Worker worker.Worker
 	For    time.Duration
-	// Events ends the run after the window in which so many were compared; 0: For alone does.
+	// Events ends the run after the window that brings those compared to this number; 0: For alone does.
 	Events int64
 	// Window is how long the live worker goes on between the copies and the comparison; 0: 30 seconds. A window takes
 	// five times as long as copying the tables, at least.
