@@ -59,8 +59,8 @@ func newReader(t *testing.T) *operator {
 	return o
 }
 
-// The seed's four uses of replay, as the page has them: a view that lost its rows has them again; what was purged from a
-// queue is handled; the file has the sales; another fleet comes to the same stock; lots count nothing twice.
+// The seed's four uses of replay, as the page has them: a view that lost its rows has them again; what was
+// purged from a queue is handled; the file has the sales; another fleet comes to the same stock; lots count nothing twice.
 func TestTheCommandsOfReplay(t *testing.T) {
 	t.Parallel()
 	o, elsewhere := newReader(t), newOperator(newEnvironment(t))

@@ -26,8 +26,8 @@
 // next; the figure is the median of the rounds' ratios.
 //
 // Apart from these, RunAges measures what a sale costs when the log is long, RunAudit what an audit costs, of
-// everything and of what is new since the last one, and RunProjections how long rebuilds take beside a COPY of the log's
-// rows. The long history is written by statements (history.go), and a full audit must find it proven.
+// everything and of what is new since the last one, and RunProjections rebuilds beside a COPY of the log's rows.
+// The long history is written by statements (history.go), and a full audit must find it proven.
 //
 // # How
 //
