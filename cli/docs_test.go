@@ -60,7 +60,8 @@ func newReader(t *testing.T) *operator {
 }
 
 // The seed's four uses of replay, as the page has them: a view that lost its rows has them again; what was
-// purged from a queue is handled; the file has the sales; another fleet comes to the same stock; lots count nothing twice.
+// purged from a queue is handled;
+// the file has the sales; another fleet comes to the same stock; lots count nothing twice.
 func TestTheCommandsOfReplay(t *testing.T) {
 	t.Parallel()
 	o, elsewhere := newReader(t), newOperator(newEnvironment(t))
