@@ -164,6 +164,7 @@ func projectionGoldens() []goldenLine {
 		{command: "projections diff", as: "projections_diff_positions", args: []string{"positions"}, mask: []string{"tick", "same"}, noTable: true},
 		{command: "projections cancel", args: append([]string{"positions"}, by...), mask: mask, noTable: true},
 		{command: "projections list", mask: mask, noTable: true},
+		{command: "shadow", args: []string{"approval", "--for", "1s", "--window", "1s"}, mask: []string{"windows", "copiedRows", "copyMs", "elapsedMs"}, noTable: true},
 	}
 }
 

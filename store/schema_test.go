@@ -41,6 +41,7 @@ import (
 	_ "github.com/composerp/composerp/store/replay"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/seal"
+	_ "github.com/composerp/composerp/store/shadow"
 	_ "github.com/composerp/composerp/store/stockhistory"
 	_ "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"

@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/store/stream"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/rebuilds"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -53,6 +54,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		return err
 	}
 	audit.Register(registry, db)
+	rebuilds.Register(registry, db, projectionNames())
 	var here []string
 	for _, w := range f.workers {
 		here = append(here, w.Name())
@@ -64,6 +66,13 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		return w.Run(ctx)
 	})
 	return nil
+}
+
+func projectionNames() (names []string) {
+	for _, p := range workers.Projections() {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // applyTopology declares the topology. It first records a gap for each worker whose queue or binding was missing.

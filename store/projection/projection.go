@@ -77,16 +77,23 @@ type State struct {
 type Standing struct {
 	Name  string    `db:"name"`
 	Moved time.Time `db:"rebuild_moved_at"`
+	// Seconds are how long ago that was.
+	Seconds int64 `db:"seconds"`
 }
 
 var standingRebuilds = pg.SQL(`
-SELECT name, rebuild_moved_at FROM projection
+SELECT name, rebuild_moved_at, greatest(0, extract(epoch FROM clock_timestamp() - rebuild_moved_at))::bigint AS seconds FROM projection
 WHERE rebuild_version IS NOT NULL AND rebuild_moved_at < clock_timestamp() - make_interval(secs => $1) ORDER BY name`)
 
 // StandingRebuilds are the rebuilds that have not moved for so long. Each keeps the log's ticks since then from being
 // thinned out.
 func StandingRebuilds(ctx context.Context, db *store.DB, forSo time.Duration) ([]Standing, error) {
 	return pg.List[Standing](ctx, db, "reading the rebuilds that stand still", standingRebuilds, forSo.Seconds())
+}
+
+// Behind is about how many log positions the rebuild of a projection has not read.
+func Behind(ctx context.Context, db *store.DB, name string) (int64, error) {
+	return eventlog.Lag(ctx, db, Projection{Name: name}.cursor())
 }
 
 var readState = pg.SQL(`

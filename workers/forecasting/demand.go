@@ -80,7 +80,7 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 		}
 		due = append(due, planning.ForecastRun{
 			LocationKey: d.at, AsOf: closed, Previous: c.LastRun, ClosedBy: d.ID, ClosedAt: d.Timestamp,
-			CorrelationID: cmp.Or(d.Metadata.CorrelationID, d.ID.String()), Traceparent: d.Metadata.Traceparent,
+			CorrelationID: cmp.Or(d.Metadata.CorrelationID, d.ID.String()), Traceparent: d.Metadata.Traceparent, Replay: d.Metadata.Replay,
 		})
 		c.LastRun = closed
 	}

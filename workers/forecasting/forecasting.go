@@ -66,8 +66,10 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // look is how often the timer looks for a run that is due. Forecasts are made once
@@ -77,7 +79,14 @@ const look = time.Second
 // New declares the forecasting worker.
 func New() worker.Worker {
 	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, forecast),
-		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond))
+		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
+}
+
+// tables are those that note writes.
+var tables = []shadow.Table{
+	{Name: "demand", Key: []string{"tenant_id", "location_id", "item_id", "day"}},
+	{Name: "demand_calendar", Key: []string{"tenant_id", "location_id"}},
+	{Name: "forecast_run", Key: []string{"tenant_id", "location_id", "as_of"}},
 }
 
 // note adds what customers took and brought back to the demand of its day, and

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/shadow"
 )
 
 // Worker is a declared worker: a name, the event types it subscribes to, and their handlers.
@@ -18,6 +19,7 @@ type Worker struct {
 	// TakesAgain: a replay may have it handle events again. Package again declares it; of a worker that only makes calls,
 	// which a replay leaves out, it holds too.
 	TakesAgain bool
+	Keeps      []shadow.Table // what its handlers write, as package keeps has declared it
 
 	name         string
 	queue        string // its own, but for OnMessages
