@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/stream"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -92,6 +93,9 @@ func (x *Examination) plan(ctx context.Context) watchdog.Plan {
 	}
 	if setting, err := stream.Read(ctx, x.db); err == nil {
 		plan = plan.WithStream(setting)
+	}
+	if states, err := versions.Read(ctx, x.db); err == nil {
+		plan = plan.WithVersions(states)
 	}
 	return plan.WithLanes(sets).WithResting(func(worker string) bool {
 		return slices.ContainsFunc(x.resting, func(p scaling.Resting) bool { return p.Queue == worker })
