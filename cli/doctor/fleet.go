@@ -72,6 +72,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	}
 	x.examineLanes(ctx)
 	x.examineStream(ctx)
+	x.examineVersions(ctx, broker, management)
 	x.ExamineNodes(now.Nodes)
 	x.observeAgain(ctx, o, plan, now)
 	x.examineRest(ctx, broker, plan, now)

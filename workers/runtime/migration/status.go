@@ -241,3 +241,15 @@ func (s Status) bound(exchange string, which func(*Status, *Consumer) bool) (all
 	}
 	return all
 }
+
+// Drift is what gets a version that it cannot read, or may: a queue that was bound, or a node that was started, after the
+// migration was.
+func (s Status) Drift() []string {
+	switch s.Stage {
+	case versions.Both:
+		return s.waysToStart()
+	case versions.New:
+		return s.waysToFinish()
+	}
+	return nil
+}
