@@ -98,7 +98,7 @@ func (m *Migration) Start(ctx context.Context) error {
 func (m *Migration) mirror(ctx context.Context, s Status) error {
 	want := topology.OlderEvents()
 	want.Bindings = s.bindings(topology.EventsV1, readsOlder)
-	if err := rabbitmq.Apply(ctx, want, m.Broker); err != nil {
+	if err := m.bind(ctx, want); err != nil {
 		return err
 	}
 	m.say("%s is declared, with %d bindings of consumers that read %s alone", topology.EventsV1, len(want.Bindings), s.Older)
@@ -120,7 +120,7 @@ func (m *Migration) divide(ctx context.Context, s Status) error {
 func (m *Migration) settle(ctx context.Context, s Status) error {
 	want := topology.OlderEvents()
 	want.Bindings = append(s.bindings(topology.EventsV1, readsOlder), s.bindings(topology.Events, readsCurrent)...)
-	if err := rabbitmq.Apply(ctx, want, m.Broker); err != nil {
+	if err := m.bind(ctx, want); err != nil {
 		return err
 	}
 	over := append(s.bound(topology.Events, readsOlder), s.bound(topology.EventsV1, readsCurrent)...)
@@ -174,7 +174,7 @@ func (m *Migration) Abort(ctx context.Context) error {
 			err = m.move(ctx, s, versions.Mirror)
 		case versions.Mirror:
 			if err = m.awaitRelay(ctx); err == nil {
-				err = rabbitmq.Apply(ctx, topology.Topology{Bindings: s.bindings(topology.Events, readsOlder)}, m.Broker)
+				err = m.bind(ctx, topology.Topology{Bindings: s.bindings(topology.Events, readsOlder)})
 			}
 			if err == nil {
 				err = m.move(ctx, s, versions.Old)
@@ -186,6 +186,15 @@ func (m *Migration) Abort(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// bind declares bindings. The fleet's own user may not bind other programs' queues.
+func (m *Migration) bind(ctx context.Context, want topology.Topology) error {
+	err := rabbitmq.Apply(ctx, want, m.Broker)
+	if errors.Is(err, rabbitmq.ErrAccessRefused) {
+		err = fmt.Errorf("%w; to bind a queue of another program, name by --amqp-url a user that may", err)
+	}
+	return err
 }
 
 func (m *Migration) move(ctx context.Context, s Status, to versions.Stage) error {

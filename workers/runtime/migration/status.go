@@ -81,7 +81,7 @@ func (m *Migration) Status(ctx context.Context) (Status, error) {
 // readConsumers asks the broker who is bound for the key.
 func (m *Migration) readConsumers(ctx context.Context, s *Status) error {
 	if m.Management == nil {
-		return errors.New("the management API is needed, which alone lists bindings: name it by --management")
+		return errors.New("the management API is needed, which alone lists bindings: name it by --management-url")
 	}
 	vhost, err := m.Broker.Vhost()
 	if err != nil {
