@@ -28,7 +28,7 @@ const (
 	flagVersion = "version"
 )
 
-// directions are the flags of which `contracts migrate` takes one.
+// directions are the flags that `contracts migrate` takes one from.
 var directions = []string{flagStart, flagStatus, flagFinish, flagAbort}
 
 func migrateCommand() *cli.Command {

@@ -174,7 +174,8 @@ func (d *document) rewritten(version string, change func(payload map[string]any)
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// apply calls an Upcast or a Downcast. Its panic is an error: a payload that was not checked may hold any type of value.
+// apply calls an Upcast or a Downcast. Its panic is an error: a payload that was not checked may hold any type of
+// value.
 func apply(change func(map[string]any) error, payload map[string]any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

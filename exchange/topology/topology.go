@@ -16,8 +16,8 @@ type Subscription struct {
 	ExternalOnly bool            // consume only external publishers' events, not the relay's
 	Ordered      bool            // its queue can be divided into lanes
 	Lanes        Lanes           // of an ordered worker
-	// Reads are the versions of routing keys of which it reads the older one alone; From are the exchanges that such a
-	// key comes from now, composerp.events where it has none.
+	// Reads has the version of each routing key whose older version alone it reads; From the exchanges that such a key
+	// comes from now, composerp.events where it has none.
 	Reads map[string]string
 	From  map[string][]string
 }

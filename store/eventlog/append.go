@@ -112,8 +112,8 @@ func Contains(ctx context.Context, db *store.DB, claims []Claim) ([]bool, error)
 var claimedBodies = pg.SQL(`
 SELECT m.ord, e.body FROM unnest($1::bigint[]) WITH ORDINALITY AS m(seq, ord) JOIN event_log e ON e.seq = m.seq`)
 
-// containOtherwise finds those of the claims whose body is the log's in another version of its type: the relay publishes
-// it so while the type is migrated.
+// containOtherwise finds those of the claims whose body is the log's in another version of its type: the relay
+// publishes it so while the type is migrated.
 func containOtherwise(ctx context.Context, db *store.DB, claims []Claim, held []bool) error {
 	columns := pg.NewColumns(1, len(claims))
 	var asked []int

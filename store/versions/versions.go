@@ -154,8 +154,8 @@ func RevisionOf(states []State) (sum int64) {
 }
 
 // Bound adds to subscriptions which exchange each older key must come from in the stages. In mirror that is
-// composerp.events.v1 alone: the other binding is there or comes from workers/runtime/migration, and nothing may declare
-// it again while the stage both is prepared.
+// composerp.events.v1 alone: the other binding is there or comes from workers/runtime/migration, and nothing may
+// declare it again while the stage both is prepared.
 func Bound(states []State, subscriptions []topology.Subscription) []topology.Subscription {
 	with := slices.Clone(subscriptions)
 	for i, sub := range with {

@@ -44,8 +44,8 @@ func (w *Watch) Refresh(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
-// Run refreshes until ctx is done. While the database is away the stages stay as they were last: the relay converts what
-// is emitted in another version.
+// Run refreshes until ctx is done. While the database is away the stages stay as they were last: the relay converts
+// what is emitted in another version.
 func (w *Watch) Run(ctx context.Context, db *store.DB) {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()

@@ -18,7 +18,7 @@ type Worker struct {
 	// TakesAgain: a replay may have it handle events again. Package again declares it; of a worker that only makes calls,
 	// which a replay leaves out, it holds too.
 	TakesAgain bool
-	// Reads are the types of which it reads an older version alone; package reads declares them.
+	// Reads has the types whose older version alone it reads; package reads declares them.
 	Reads map[event.Type]string
 
 	name         string

@@ -1,4 +1,5 @@
-// Package migration takes the steps of a migration of an event type from its older version to the current one, and back.
+// Package migration takes the steps of a migration of an event type from its older version to the current one, and
+// back.
 //
 // The stages, what holds in each, and what a crash after each step leaves, stand in the doc of store/versions. Each of
 // Start, Finish and Abort looks at the stage in the database and at the bindings of the broker, and does what is left
@@ -7,8 +8,9 @@
 // # Invariants
 //
 //   - Start and Finish change nothing while something is in the way: a consumer that could not read what it would get,
-//     or one of which that is not known.
-//   - A queue that is moved from one exchange to the other is bound to the new one before it is unbound from the old one.
+//     or may not.
+//   - A queue that is moved from one exchange to the other is bound to the new one before it is unbound from the old
+//     one.
 //   - Only bindings by the type's own key are moved. One by a pattern also carries other types.
 package migration
 
@@ -30,7 +32,7 @@ import (
 	"github.com/composerp/composerp/store/versions"
 )
 
-// Migration is that of one type. All but By, Say and Patience are needed.
+// Migration is that of one type. All but By, Say and RelayWait are needed.
 type Migration struct {
 	Type          event.Type
 	DB            *store.DB
@@ -40,8 +42,8 @@ type Migration struct {
 	By            operatorlog.By
 	// Say, if set, is told of each step.
 	Say func(step string)
-	// Patience is how long to wait for a relay to take over a stage; 0: 30 seconds.
-	Patience time.Duration
+	// RelayWait is how long to wait for a relay to take over a stage; 0: 30 seconds.
+	RelayWait time.Duration
 }
 
 // ErrInTheWay means that nothing was changed because of what the status has in InTheWay.
@@ -228,11 +230,11 @@ func (m *Migration) removeExchange(ctx context.Context) error {
 
 // awaitRelay waits until a relay publishes as the stage says.
 func (m *Migration) awaitRelay(ctx context.Context) error {
-	patience := m.Patience
-	if patience == 0 {
-		patience = 30 * time.Second
+	wait := m.RelayWait
+	if wait == 0 {
+		wait = 30 * time.Second
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(wait); ; {
 		states, err := versions.Read(ctx, m.DB)
 		if err != nil {
 			return err
@@ -243,7 +245,7 @@ func (m *Migration) awaitRelay(ctx context.Context) error {
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("no relay has taken over the stage %s of %s within %s: run `composerp up` or `composerp relay`, stop a relay of an older program, and call this again: it goes on",
-				s.Stage, m.Type, patience)
+				s.Stage, m.Type, wait)
 		}
 		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return ctx.Err()

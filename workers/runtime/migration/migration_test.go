@@ -55,9 +55,10 @@ func consumer(name string, options ...worker.Option) (worker.Worker, *seen) {
 
 const typ = event.TypeInventoryUpdated
 
-// A real migration while sales flow: a consumer that reads 1.0 alone stays on composerp.events.v1, is moved when it reads
-// 2.0, and the migration is finished; each step is cut off and called again, the relay and a consumer are ended in
-// between, and a queue of another program is in the way until it is declared. Every consumer handles each event once.
+// A real migration while sales flow: a consumer that reads 1.0 alone stays on composerp.events.v1, is moved when it
+// reads 2.0, and the migration is finished; each step is cut off and called again, the relay and a consumer are
+// ended in between, and a queue of another program is in the way until it is declared. Every consumer handles each
+// event once.
 func TestAMigrationUnderLoad(t *testing.T) {
 	t.Parallel()
 	bridge, old := consumer("bridge", reads.Only(typ, "1.0"))
@@ -70,7 +71,7 @@ func TestAMigrationUnderLoad(t *testing.T) {
 	running := h.StartWorker(bridge, 1)
 	subs := []topology.Subscription{ledger.New().Subscription(), bridge.Subscription(), modern.Subscription()}
 	m := &migration.Migration{Type: typ, DB: h.DB, Broker: h.Broker, Management: rabbitmqtest.Management(t), Subscriptions: subs,
-		By: operatorlog.By{Operator: "test", Reason: "try"}, Patience: localtest.Deadline(20 * time.Second)}
+		By: operatorlog.By{Operator: "test", Reason: "try"}, RelayWait: localtest.Deadline(20 * time.Second)}
 
 	sold := 0
 	sell := func(n int) {
@@ -178,7 +179,8 @@ func TestAMigrationUnderLoad(t *testing.T) {
 	}
 }
 
-// A relay of an older program does not take over the stages: its cursor does not move while both versions are published.
+// A relay of an older program does not take over the stages: its cursor does not move while both versions are
+// published.
 func TestAnOlderRelayCannotPassEvents(t *testing.T) {
 	t.Parallel()
 	h := workertest.NewDatabaseEnv(t)

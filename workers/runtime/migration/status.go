@@ -67,7 +67,7 @@ func (m *Migration) Status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	for i := range s.Consumers {
-		m.judge(&s, &s.Consumers[i], declared)
+		m.findVersion(&s, &s.Consumers[i], declared)
 	}
 	switch s.Stage {
 	case versions.Both:
@@ -132,8 +132,8 @@ func (c *Consumer) count(queues map[string]topology.QueueState) {
 	}
 }
 
-// judge finds the version that a consumer reads.
-func (m *Migration) judge(s *Status, c *Consumer, declared []versions.Declared) {
+// findVersion finds the version that a consumer reads.
+func (m *Migration) findVersion(s *Status, c *Consumer, declared []versions.Declared) {
 	worker := ""
 	if strings.HasPrefix(c.Queue, topology.Prefix) {
 		worker = topology.WorkerOf(c.Queue)
@@ -193,7 +193,7 @@ func (s Status) wayOf(c Consumer) string {
 	return ""
 }
 
-// waysToFinish are the consumers that read the older version, or of which nothing is known.
+// waysToFinish are the consumers that read the older version, and those that may.
 func (s Status) waysToFinish() (ways []string) {
 	for _, c := range s.Consumers {
 		switch {
@@ -242,8 +242,8 @@ func (s Status) bound(exchange string, which func(*Status, *Consumer) bool) (all
 	return all
 }
 
-// Drift is what gets a version that it cannot read, or may: a queue that was bound, or a node that was started, after the
-// migration was.
+// Drift is what gets a version that it cannot read, or may: a queue that was bound, or a node that was started,
+// after the migration was.
 func (s Status) Drift() []string {
 	switch s.Stage {
 	case versions.Both:

@@ -17,8 +17,8 @@ import (
 // The stages of store/versions say in which version an event goes to which exchange. The relay holds one set of stages
 // at a time. When a stage has changed it stops to read, waits for the confirms of what it has published, moves the
 // cursor, and takes over the new stages (versions.Adopt) before it reads on. So a stage that is taken over holds for
-// every event that the cursor had not passed, and nothing of the former stage comes later. After a crash in between, the
-// next relay publishes what is unconfirmed by the new stages.
+// every event that the cursor had not passed, and nothing of the former stage comes later. After a crash in between,
+// the next relay publishes what is unconfirmed by the new stages.
 
 // errStage ends reading: a stage has changed.
 var errStage = errors.New("the stage of an event type has changed")
