@@ -109,6 +109,8 @@ func contractGoldens(h *environment) []goldenLine {
 		{command: "contracts check", as: "contracts_check_refused", args: []string{"--type", "LOT_EXPIRING", "--schema", proposed}, code: 2},
 		{command: "contracts check", as: "contracts_check_log", args: []string{"--log", "--type", "RECEIPT_COMPLETED"}},
 		{command: "contracts diff"},
+		{command: "contracts migrate", args: []string{"INVENTORY_UPDATED", "--status"}, mask: []string{"waiting"}, noTable: true},
+		{command: "contracts ready", args: []string{"billing", "--type", "INVENTORY_UPDATED", "--version", "2.0"}, mask: []string{"updatedBy"}, noTable: true},
 		{command: "flow", only: "LOT_EXPIRING"},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/stream"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/rebuilds"
@@ -85,7 +86,11 @@ func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, bro
 	if err != nil {
 		return err
 	}
-	plan := PlanOf().WithLanes(sets).WithStream(setting)
+	states, err := versions.Read(ctx, db)
+	if err != nil {
+		return err
+	}
+	plan := PlanOf().WithLanes(sets).WithStream(setting).WithVersions(states)
 	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
 		return err

@@ -186,7 +186,8 @@ WITH updates AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause,
            row_number() OVER (PARTITION BY e.metadata ->> 'causationId' ORDER BY e.seq) AS nth, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,
            e.payload ->> 'itemId' AS item_id, e.payload ->> 'locationId' AS location_id,
-           (e.payload -> 'onHand')::numeric AS on_hand, (e.payload -> 'quantity')::numeric AS quantity
+           (e.payload -> 'onHand')::numeric AS on_hand,
+           coalesce(e.payload -> 'change', e.payload -> 'quantity')::numeric AS quantity -- before version 2.0: quantity
     FROM (SELECT e.seq, e.event_id, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload, e.b -> 'metadata' AS metadata
           FROM (SELECT e.seq, e.event_id, ` + body + ` AS b FROM event_log e WHERE e.type = 'INVENTORY_UPDATED' AND ` + w.fresh + ` OFFSET 0) e
           OFFSET 0) e

@@ -30,6 +30,8 @@ var decisions = map[string]decision{
 	"tick":             {relay: "id"},
 	"log_cursor":       {relay: "iu", operator: "id"},
 	"stream":           {operator: "iu"},
+	"event_version":    {relay: "u", operator: "iu"},
+	"queue_version":    {operator: "iu"},
 	"unpublishable":    {relay: "i"},
 	"log_seal":         {relay: "i", operator: "i"},
 	"log_archive":      {},

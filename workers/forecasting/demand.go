@@ -34,9 +34,9 @@ func demandOf(days []dated) []planning.Demand {
 		}
 		// The quantity is the stock's change: what is sold goes out.
 		if d.update.TransactionType == event.TransactionSale {
-			rows[n].Sold = rows[n].Sold.Sub(d.update.Quantity)
+			rows[n].Sold = rows[n].Sold.Sub(d.update.Change)
 		} else {
-			rows[n].Returned = rows[n].Returned.Add(d.update.Quantity)
+			rows[n].Returned = rows[n].Returned.Add(d.update.Change)
 		}
 	}
 	return rows
