@@ -1,4 +1,4 @@
-package migration_test
+package workers_test
 
 import (
 	"context"
