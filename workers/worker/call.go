@@ -128,7 +128,6 @@ func OnPreparedCalls[P any](
 	}
 }
 
-
 // callTimeout bounds a call to the outside world, so that no slot waits for ever.
 const callTimeout = time.Minute
 
