@@ -94,7 +94,7 @@ func linesOf(happened, replayed, changed whatif.Figures) (lines []line) {
 	}
 	money := func(name string, of func(*whatif.Figures) []whatif.Money) {
 		for _, currency := range currencies(columns, of) {
-			number(strings.TrimSpace(name+" "+currency), func(f *whatif.Figures) event.Decimal { return in(currency, of(f)) }, 2)
+			number(strings.TrimRight(name+" "+currency, " "), func(f *whatif.Figures) event.Decimal { return in(currency, of(f)) }, 2)
 		}
 	}
 	count("orders", func(f *whatif.Figures) int { return f.Orders })
