@@ -30,8 +30,8 @@ setup: ## install PostgreSQL, RabbitMQ and Prometheus when they are missing (Deb
 
 setup-tests:
 	@deploy/local/setup.sh pgbouncer prometheus prometheus-alertmanager chromium
-	@for tool in axe asyncapi; do cd $(CURDIR)/deploy/tools/$$tool && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund --ignore-scripts >&2 || exit 1; \
-	else echo "setup: npm is missing, and tests of the page and of AsyncAPI need it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi; done
+	@for folder in deploy/tools/axe deploy/tools/asyncapi docs/examples/node; do cd $(CURDIR)/$$folder && if [ node_modules/.package-lock.json -nt package-lock.json ]; then :; elif command -v npm >/dev/null; then npm ci --no-audit --no-fund --ignore-scripts >&2 || exit 1; \
+	else echo "setup: npm is missing, and tests of the page, of AsyncAPI and of webhooks need it: apt-get install -y --no-install-recommends npm, or https://nodejs.org" >&2; fi; done
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 
@@ -71,8 +71,7 @@ generate: ## write what is generated: schemas of events, docs/reference with its
 	go test ./cli -run 'TestReference|TestGoldenHelp|TestAsyncAPI|TestTheDrawingOfTheFleet' -update
 	go test ./workers ./exchange/topology -run Golden -update
 
-clients: ## install what the clients in docs/examples need (npm; python3-pika on Debian, as root), so that tests run them
-	npm ci --prefix docs/examples/node --no-audit --no-fund
+clients: setup-tests ## install what the Python clients in docs/examples need (python3-pika; Debian, as root), so that tests run them too
 	/usr/bin/python3 -c 'import pika' 2>/dev/null || apt-get install -y --no-install-recommends python3-pika
 
 chaos: setup build ## break a fleet of its own at random for ten minutes and prove it (SEED=, DURATION=1m); the results add up in docs/chaos.ndjson

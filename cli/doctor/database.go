@@ -206,10 +206,10 @@ func (x *Examination) examineDates(ctx context.Context, db *store.DB) {
 // examineLog reports the state of relay and log that the watchdog's checks leave out.
 func (x *Examination) examineLog(w eventlog.Health) {
 	if !x.has("relay") {
-		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
+		x.ok("relay", "%s leads, with %s to publish", w.RelayHolder, wording.Count(int64(w.Unpublished), "event"))
 	}
 	if w.Unpublishable > 0 {
-		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%d events cannot be published", w.Unpublishable)
+		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%s cannot be published", wording.Count(int64(w.Unpublishable), "event"))
 	}
 	if w.Suspects > 0 {
 		x.warn("suspects", "the table suspect lists them; read the log of the process that died", "%d suspect messages: in hand when a process or a session ended, or attempted once more just now", w.Suspects)

@@ -96,7 +96,7 @@ for volume in var/lib/composerp etc/composerp/setup etc/composerp/fleet; do moun
 mount -t tmpfs tmpfs "$root/tmp"
 mount -o remount,bind,ro "$root"
 administrator="COMPOSERP_DATABASE_URL=$COMPOSERP_TEST_SUPERUSER_URL COMPOSERP_AMQP_URL=$COMPOSERP_TEST_AMQP_URL COMPOSERP_MANAGEMENT_URL=$COMPOSERP_TEST_MANAGEMENT_URL"
-fleet="COMPOSERP_SECRETS=/etc/composerp/fleet/fleet.secrets COMPOSERP_PAGE_TOKEN_FILE=/etc/composerp/fleet/page.token COMPOSERP_METRICS_ADDR=0.0.0.0:9464"
+fleet="COMPOSERP_SECRETS=/etc/composerp/fleet/fleet.secrets COMPOSERP_PAGE_TOKEN_FILE=/etc/composerp/fleet/page.token COMPOSERP_METRICS_ADDR=0.0.0.0:0"
 enter() { # settings, command...
 	settings=$1
 	shift
@@ -106,15 +106,17 @@ enter() { # settings, command...
 composerp() { (enter "$fleet" composerp "$@"); }
 (enter "$administrator" sh /usr/local/bin/composerp-setup /etc/composerp)
 (enter "$administrator" sh /usr/local/bin/composerp-setup /etc/composerp) # a second start
-enter "$fleet" composerp up &
+enter "$fleet" composerp up >"$work/up.log" 2>&1 &
+up=$!
 tries=0
-until chroot "$root" wget --quiet --output-document=/dev/null http://127.0.0.1:9464/metrics; do
+until port=$(sed -n 's/^ *metrics .*:\([0-9]*\)\/metrics$/\1/p' "$work/up.log") && [ -n "$port" ] &&
+	chroot "$root" wget --quiet --output-document=/dev/null "http://127.0.0.1:$port/metrics"; do
 	tries=$((tries + 1))
-	[ "$tries" -lt 60 ] || { echo "image: the health check never passed" >&2; exit 1; }
+	[ "$tries" -lt 60 ] && kill -0 "$up" || { echo "image: the health check never passed" >&2; cat "$work/up.log" >&2; exit 1; }
 	sleep 1
 done
 composerp publish SALE_COMPLETED --data '{"saleId":"S1","itemId":"CUP","locationId":"SHOP","quantity":2,"amount":3,"timestamp":"2026-03-01T12:00:00Z"}'
 composerp audit
-kill -TERM $!
-wait $!
+kill -TERM "$up"
+wait "$up"
 echo "image: every step of deploy/Dockerfile and the entry point ran in folders"

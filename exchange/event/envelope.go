@@ -55,13 +55,16 @@ type Metadata struct {
 	PublishedAt time.Time `json:"publishedAt,omitzero"` // in UTC
 }
 
-// Or returns m with what it lacks taken from other: source, user and correlation where they are opaque ids, and the
-// time of publishing.
+// Or returns m with what it lacks taken from other: source, user and correlation where they are opaque ids, the trace
+// context where it is one, and the time of publishing.
 func (m Metadata) Or(other Metadata) Metadata {
 	for value, otherwise := range map[*string]string{&m.Source: other.Source, &m.UserID: other.UserID, &m.CorrelationID: other.CorrelationID} {
 		if *value == "" && otherwise != "" && checkID(otherwise) == "" {
 			*value = otherwise
 		}
+	}
+	if m.Traceparent == "" && other.TraceID() != "" && checkID(other.Traceparent) == "" {
+		m.Traceparent = other.Traceparent
 	}
 	if at := canonicalTime(other.PublishedAt); m.PublishedAt.IsZero() && writable(at) {
 		m.PublishedAt = at

@@ -86,6 +86,19 @@ func TestAnEpochThatTheOperatorLogDoesNotTakeDoesNotBegin(t *testing.T) {
 	}
 }
 
+// What reads a restored database is planned with statistics from the first statement on.
+func TestANewEpochHasStatistics(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	p.Append(storetest.Sale("S1"))
+	if begun := storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, ann, true))(t); !begun {
+		t.Fatal("no epoch was begun")
+	}
+	if known := storetest.One[int](p, p.SQL(), `SELECT count(*) FROM pg_stats WHERE tablename LIKE 'event_log%' AND attname = 'seq'`); known == 0 {
+		t.Error("the log has no statistics after a new epoch has begun")
+	}
+}
+
 // beginEpoch begins a new epoch, which must be due.
 func beginEpoch(p *storetest.Env) {
 	p.Helper()

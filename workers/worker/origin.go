@@ -69,7 +69,10 @@ func decodeExternal(d rabbitmq.Delivery) (event.Any, error) {
 		return event.Any{}, fmt.Errorf("%s: %w", e.Type, errInternal)
 	}
 	e.Metadata.Replay = 0 // no mark: it would keep calls from being made
-	e.Metadata = e.Metadata.Or(event.Metadata{Source: d.AppID, UserID: d.UserID, CorrelationID: d.CorrelationID, PublishedAt: d.Timestamp})
+	traceparent, _ := d.Headers[rabbitmq.HeaderTraceparent].(string)
+	e.Metadata = e.Metadata.Or(event.Metadata{
+		Source: d.AppID, UserID: d.UserID, CorrelationID: d.CorrelationID, Traceparent: traceparent, PublishedAt: d.Timestamp,
+	})
 	return e, nil
 }
 

@@ -122,7 +122,7 @@ func (r Report) writeCounts(page *strings.Builder) {
 		writeConsumer(page, k)
 	}
 	fmt.Fprintf(page, "%s of %s in %s; %s units on hand, net\n",
-		wording.Count(c.Movements, "movement"), wording.Count(c.Items, "item"), wording.Count(c.Positions, "position"), c.UnitsNet)
+		wording.Count(c.Movements, "movement"), wording.Count(c.Items, "item"), wording.Count(c.Positions, "position"), wording.Grouped(c.UnitsNet.String()))
 	if r.Since != nil {
 		fmt.Fprintf(page, "%s new since the checkpoint of %s; the %s before it were proven then\n", wording.Count(r.Fresh, "event"), at(r.Since.MadeAt), wording.Thousands(r.Since.Events))
 	}

@@ -159,9 +159,9 @@ func TestWhatLasts(t *testing.T) {
 		"stuck, and more":   {stuck(2), stuck(3), "stuck composerp.ledger.retry.1h", "3 messages"},
 		"stuck, and less":   {stuck(2), stuck(1), "", ""},
 		"just stuck":        {no, stuck(1), "", ""},
-		"unrouted":          {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
+		"unrouted":          {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 event "},
 		"no relay":          {noRelay(0), noRelay(0), "relay (warning)", "no relay runs"},
-		"no relay, events":  {noRelay(1), noRelay(2), "relay", "2 events wait"},
+		"no relay, events":  {noRelay(1), noRelay(2), "relay", "2 events to publish"},
 		"a new relay":       {noRelay(1), no, "", ""},
 		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "no ticker leads"},
 		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
@@ -197,7 +197,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		want, what string
 	}{
 		"all is well":  {holds(q, 0, 5), holds(q, 0, 5), "", ""},
-		"no progress":  {holds(q, 7, 5), holds(q, 8, 5), "progress " + q, "holds 8 messages, and its 1 consumers have acknowledged none for 10s"},
+		"no progress":  {holds(q, 7, 5), holds(q, 8, 5), "progress " + q, "holds 8 messages, and nothing was acknowledged by its 1 consumer for 10s"},
 		"progress":     {holds(q, 7, 5), holds(q, 9, 6), "", ""},
 		"new figures":  {holds(q, 7, 5), holds(q, 9, 0), "", ""},
 		"just arrived": {holds(q, 0, 5), holds(q, 9, 5), "", ""},
@@ -206,8 +206,8 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"no consumer": {holds(q, 7, 5), func(l *observer.Snapshot) {
 			queue(q, func(q *topology.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
 		}, "", ""},
-		"dead-letter log":  {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letters have not been recorded for 10s"},
-		"the relay stands": {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, and 6 events wait"},
+		"dead-letter log":  {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letter not recorded for 10s"},
+		"the relay stands": {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, with 6 events to publish"},
 		"the relay moves":  {relay("8 9 5", 9, 8, 4), relay("8 9 6", 12, 8, 6), "", ""},
 		"it falls behind": {behind("8 9 5", 11*time.Second, 1000, 500), behind("8 9 6", 12*time.Second, 1200, 600), "relay (warning)",
 			"publishes 10 events a second and is 12s behind with 600 -> nothing while a file is imported"},
@@ -255,7 +255,7 @@ func TestWhatHangs(t *testing.T) {
 		}, ""},
 	} {
 		found := plan.Unacknowledged(well(0, c.then), well(60, c.now))
-		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" are in hand, and none has been acknowledged for 1m0s") {
+		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" in hand, and none acknowledged for 1m0s") {
 			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, found)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // A consumer that acknowledges nothing, with more in the queue than it has in hand, or with all of it in hand.
 func TestAQueueWithoutProgress(t *testing.T) {
-	for says, prefetch := range map[string]int{"holds 4 messages, and its 1 consumers have acknowledged none": 1, "5 messages of composerp.ledger are in hand": 100} {
+	for says, prefetch := range map[string]int{"holds 4 messages, and nothing was acknowledged by its 1 consumer": 1, "5 messages of composerp.ledger in hand": 100} {
 		t.Run(says, func(t *testing.T) {
 			h := newEnv(t)
 			h.figuresAge = time.Hour // figures that a busy broker brings late would have what is in hand published again
@@ -64,7 +64,7 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 	h := newEnvOf(t, plan)
 	h.publish("", lost, uuid.New())
 	g := h.watch(h.Broker, rabbitmqtest.Management(t))
-	g.shouts(watchdog.Stuck, "1 messages of "+lost)
+	g.shouts(watchdog.Stuck, "1 message of "+lost)
 	rabbitmqtest.DeleteQueue(t, h.Broker, lost)
 	g.over(watchdog.Stuck)
 }
