@@ -38,10 +38,6 @@ func Read(ctx context.Context, db *store.DB, span Span, types []event.Type, take
 	if err != nil {
 		return err
 	}
-	names := make(pq.StringArray, len(types))
-	for i, t := range types {
-		names[i] = string(t)
-	}
 	for after := int64(0); after < end; after += part {
 		upto := min(after+part, end)
 		var events []Logged
@@ -50,7 +46,7 @@ func Read(ctx context.Context, db *store.DB, span Span, types []event.Type, take
 			err := row.Scan(&e.Seq, &e.ID, &e.Type, &e.Version, &e.Body)
 			events = append(events, e)
 			return err
-		}, after, upto, names, bound(span.From, "-infinity"), bound(span.To, "infinity"), span.Tenant)
+		}, after, upto, names(types), bound(span.From, "-infinity"), bound(span.To, "infinity"), span.Tenant)
 		if err != nil {
 			return err
 		}
@@ -59,6 +55,25 @@ func Read(ctx context.Context, db *store.DB, span Span, types []event.Type, take
 		}
 	}
 	return nil
+}
+
+var beyond = pg.SQL(`
+SELECT EXISTS (SELECT FROM event_log WHERE type = ANY ($1) AND occurred_at >= $2 AND $3 IN ('', tenant_id))`)
+
+// Beyond tells whether the log has events of the types after the span: then all of the span is known.
+func Beyond(ctx context.Context, db *store.DB, span Span, types []event.Type) (bool, error) {
+	if span.To.IsZero() {
+		return false, nil
+	}
+	return pg.One[bool](ctx, db, "reading the end of the log", beyond, names(types), bound(span.To, ""), span.Tenant)
+}
+
+func names(types []event.Type) pq.StringArray {
+	list := make(pq.StringArray, len(types))
+	for i, t := range types {
+		list[i] = string(t)
+	}
+	return list
 }
 
 func bound(at time.Time, none string) string {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/whatif"
 )
 
 // Report is what a run has found.
@@ -47,12 +48,13 @@ func (r *run) report(ctx context.Context) (Report, error) {
 	if from.IsZero() {
 		from = r.first
 	}
-	if to.IsZero() || to.After(r.last) && !r.last.IsZero() {
-		to = r.last // of what comes after the last event nothing is known
+	more, err := whatif.Beyond(ctx, r.db, r.asked.Span, inputs)
+	if err != nil {
+		return Report{}, err
 	}
-	last := to
-	if to.Equal(r.asked.To) {
-		last = to.Add(-time.Microsecond) // which is not in the span
+	last := to.Add(-time.Microsecond) // to is not in the span
+	if !more && (to.IsZero() || !r.last.IsZero()) {
+		to, last = r.last, r.last // of what comes after the last event nothing is known
 	}
 	var both errgroup.Group
 	for _, s := range r.sides {
