@@ -43,7 +43,7 @@ func Command() *cli.Command {
 			"The --" + flagRule + " FILE is one of `composerp rule import`: " + masterdata.FileForms + " Its columns:\n\n" + masterdata.DescribeRules() + "\n" +
 			"The methods of --" + flagForecast + ": " + strings.Join(method.Names(), ", ") + ".",
 		Flags: settings.DatabaseFlags(slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: flagRule, Usage: "with the rules of this `FILE` in place of those of its positions; - reads standard input"},
+			&cli.StringFlag{Name: flagRule, Usage: "with the rules of this `FILE` in place of those of its positions"},
 			&cli.StringFlag{Name: flagForecast, Usage: "with all forecasts made by this `METHOD`"},
 			&cli.StringFlag{Name: flagFrom, Usage: "from this business time on: 2026-02-01 (0:00 UTC) or 2026-02-01T00:00:00+01:00; default the beginning of the log"},
 			&cli.StringFlag{Name: flagTo, Usage: "before this business time; default the end of the log"},

@@ -2,6 +2,7 @@ package whatif
 
 import (
 	"context"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -24,6 +25,7 @@ func Count(ctx context.Context, db *store.DB, asked Asked) (Content, error) {
 		c.Events[t] = 0
 	}
 	positions := map[masterdata.PositionKey]bool{}
+	var latest time.Time
 	err := whatif.Read(ctx, db, asked.Span, inputs, func(events []whatif.Logged, read, all int64) error {
 		for _, l := range events {
 			e, err := event.Decode(l.Body)
@@ -31,12 +33,15 @@ func Count(ctx context.Context, db *store.DB, asked Asked) (Content, error) {
 				return err
 			}
 			c.Events[e.Type]++
+			if e.Timestamp.After(latest) {
+				latest = e.Timestamp
+			}
 			for _, k := range positionsOf(e) {
 				positions[k] = true
 			}
 		}
 		if asked.Progress != nil {
-			asked.Progress(read, all, asked.From)
+			asked.Progress(read, all, latest)
 		}
 		return nil
 	})

@@ -92,7 +92,9 @@ func (r *run) report(ctx context.Context) (Report, error) {
 		report.Positions++
 		report.Items = append(report.Items, item)
 	}
-	slices.SortStableFunc(report.Items, func(a, b Item) int { return cmp.Compare(b.change(), a.change()) })
+	slices.SortStableFunc(report.Items, func(a, b Item) int {
+		return cmp.Or(cmp.Compare(b.change(), a.change()), cmp.Compare(b.ordersChange(), a.ordersChange()))
+	})
 	return report, nil
 }
 
@@ -102,6 +104,11 @@ func (i *Item) change() float64 {
 	return apart(sumOf(i.WhatIf.AverageCapital), sumOf(i.Replayed.AverageCapital)) +
 		apart(i.WhatIf.AverageUnits.InexactFloat64(), i.Replayed.AverageUnits.InexactFloat64()) +
 		apart(i.WhatIf.DaysWithoutStock.InexactFloat64(), i.Replayed.DaysWithoutStock.InexactFloat64())
+}
+
+// ordersChange is how much the change changes what is ordered, of positions whose stock is the same.
+func (i *Item) ordersChange() float64 {
+	return apart(i.WhatIf.OrderedUnits.InexactFloat64(), i.Replayed.OrderedUnits.InexactFloat64())
 }
 
 func apart(a, b float64) float64 { return max(a-b, b-a) }
