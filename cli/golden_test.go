@@ -99,7 +99,8 @@ func goldens(h *environment) []goldenLine {
 	}, whatIfGoldens(h))
 }
 
-// whatIfGoldens have a vase ordered earlier, of a tenant of its own. The live fleet awaits an order whose goods do not come.
+// whatIfGoldens have a vase ordered earlier, of a tenant of its own. The live fleet awaits an order whose goods do
+// not come.
 func whatIfGoldens(h *environment) []goldenLine {
 	rules := h.file("earlier.csv", "itemId,locationId,reorderPoint\nvase,SHOP,6\n")
 	sold := func(id, quantity, day string) {

@@ -9,8 +9,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// ApplyRules applies a file of rules, as `rule import` does, to a database; a dry run only checks it and reports what it
-// would do. Rows without a tenant belong to the given one.
+// ApplyRules applies a file of rules, as `rule import` does, to a database; a dry run only checks it and reports what
+// it would do. Rows without a tenant belong to the given one.
 func ApplyRules(cctx *cli.Context, db *store.DB, file, tenant string, at time.Time, dryRun bool) (masterdata.Written, error) {
 	format, err := readFormat(cctx)
 	if err != nil {

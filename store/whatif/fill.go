@@ -11,8 +11,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Span is the part of the log that a run is about: business times from From on and before To. A zero From: all from the
-// beginning of the log, with nothing before it. Tenant, if set, is the only one.
+// Span is the part of the log that a run is about: business times from From on and before To. A zero From: all from
+// the beginning of the log, with nothing before it. Tenant, if set, is the only one.
 type Span struct {
 	From, To time.Time
 	Tenant   string
@@ -64,8 +64,8 @@ BEGIN
     END LOOP;
 END $do$`
 
-// plannedReceipts are the receipts of orders that the run makes itself: of what each INVENTORY_UPDATED brought, how much
-// was for them.
+// plannedReceipts are the receipts of orders that the run makes itself: of what each INVENTORY_UPDATED brought, how
+// much was for them.
 const plannedReceipts = `
 INSERT INTO {side}.planned_receipt (event_id, quantity)
 SELECT b.event_id, sum(b.quantity)
@@ -73,8 +73,8 @@ FROM {live}.on_order_booking b JOIN {live}.purchase_order o USING (tenant_id, pu
 WHERE b.kind = 'RECEIVED' AND o.created_at >= {from} AND {tenant} IN ('', b.tenant_id)
 GROUP BY b.event_id`
 
-// openingStock has the positions that had moved before the beginning. A position that was low by its rule then has been
-// reported already.
+// openingStock has the positions that had moved before the beginning. A position that was low by its rule then has
+// been reported already.
 const openingStock = `
 CREATE TEMPORARY TABLE opening ON COMMIT DROP AS
 SELECT p.tenant_id, p.item_id, p.location_id, p.on_hand - m.later AS on_hand, p.reserved, greatest(m.earlier, 1) AS sequence, m.counted_at,
@@ -150,7 +150,8 @@ INSERT INTO {side}.replenishment_forecast (state_id, daily, error_std_dev) SELEC
 UPDATE {side}.replenishment_state s SET forecast_start = f.start_day FROM foreseen f WHERE f.id = s.id;
 DROP TABLE foreseen`
 
-// openingTransfers has what was on its way at the beginning. A transfer that was received in parts counts by its last one.
+// openingTransfers has what was on its way at the beginning. A transfer that was received in parts counts by its last
+// one.
 const openingTransfers = `
 INSERT INTO {side}.transfer (tenant_id, transfer_id, item_id, location_id, sent, received, sent_at, received_at)
 SELECT tenant_id, transfer_id, item_id, location_id, CASE WHEN sent_at < {from} THEN sent ELSE 0 END,

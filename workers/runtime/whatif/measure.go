@@ -12,9 +12,9 @@ import (
 
 // measure adds up the figures of one column from the events of its ledger and its planning.
 //
-// A position is measured from when its stock is known, as replenishment knows it: by more than sales and returns. Stock
-// below nothing is no stock. Time goes by the business times of the events, and never back: a late event counts from when
-// it came.
+// A position is measured from when its stock is known, as replenishment knows it: by more than sales and returns.
+// Stock below nothing is no stock. Time goes by the business times of the events, and never back: a late event counts
+// from when it came.
 type measure struct {
 	costs map[masterdata.ItemKey]whatif.Cost
 	only  func(masterdata.PositionKey) bool

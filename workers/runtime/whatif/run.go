@@ -57,8 +57,8 @@ type run struct {
 	first, last time.Time
 }
 
-// Run runs the planning of the span twice, as it is and with the change, and reports all three columns. The database must
-// be the owner's: see whatif.Begin. Nothing is left of it.
+// Run runs the planning of the span twice, as it is and with the change, and reports all three columns. The database
+// must be the owner's: see whatif.Begin. Nothing is left of it.
 func Run(ctx context.Context, db *store.DB, asked Asked) (report Report, err error) {
 	schemas, err := whatif.Begin(ctx, db, 2)
 	if err != nil {

@@ -45,8 +45,8 @@ func newSimulation(ctx context.Context, db *store.DB, w Workers, m *measure) (*s
 	return &simulation{db: db, workers: w, measure: m, leadTimes: days, extra: map[masterdata.PositionKey]event.Decimal{}}, err
 }
 
-// take hands on an event of the log, after what has arrived by its time. own is how much of it is a receipt for an order
-// of the live planning.
+// take hands on an event of the log, after what has arrived by its time. own is how much of it is a receipt for an
+// order of the live planning.
 func (s *simulation) take(ctx context.Context, e event.Any, own event.Decimal) error {
 	if err := s.until(ctx, e.Timestamp); err != nil {
 		return err

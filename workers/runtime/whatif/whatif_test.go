@@ -15,15 +15,12 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 	span "github.com/composerp/composerp/store/whatif"
 	"github.com/composerp/composerp/workers"
-	"github.com/composerp/composerp/workers/approval"
-	"github.com/composerp/composerp/workers/forecasting"
-	"github.com/composerp/composerp/workers/ledger"
-	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/runtime/whatif"
+	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// day is the business time so many days, or parts of one, after the first event.
+// day is the business time a number of days, or parts of one, after the first event.
 func day(n float64) time.Time { return workertest.Day.Add(time.Duration(n * 24 * float64(time.Hour))) }
 
 // live is what a fleet has made of the days of fill, and stopped.
@@ -58,18 +55,19 @@ func (l live) order(n int) (id string) {
 	return storetest.One[string](l, l.SQL(), `SELECT purchase_order_id FROM purchase_order ORDER BY created_at DESC LIMIT 1`)
 }
 
-// newLive has a fleet handle days in which the goods of each order come when the lead time says. Item B is sold, ordered
-// and counted; A moves without a rule.
+// newLive has a fleet handle days in which the goods of each order come when the lead time says. Item B is sold,
+// ordered and counted; A moves without a rule.
 func newLive(t *testing.T) live {
 	t.Helper()
 	planning := workers.Planning("")
-	l := live{workertest.NewEnv(t, planning.Ledger, planning.Forecasting, planning.Replenishment, planning.Approval)}
+	fleet := []worker.Worker{planning.Ledger, planning.Forecasting, planning.Replenishment, planning.Approval}
+	l := live{workertest.NewEnv(t, fleet...)}
 	l.Exec(`INSERT INTO tenant_setting (tenant_id, approval_limit, currency) VALUES ($1, 1000, 'GBP')`, workertest.Tenant)
 	l.Exec(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ($1, 'smith', 3)`, workertest.Tenant)
 	l.Exec(`INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ($1, 'B', 1.5)`, workertest.Tenant)
 	l.Exec(`INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point, order_up_to, low_stock_threshold)
 		VALUES ($1, 'B', 'shop', 'smith', 2, 10, 3)`, workertest.Tenant)
-	end := l.StartFleet(ledger.New(), forecasting.New(), replenishment.New(), approval.New())
+	end := l.StartFleet(fleet...)
 	l.Admit(
 		l.count(0, "B", "10"), l.receipt(0, "A", "depot", "20", ""), l.sale(1, "B", "5"),
 		l.at(1.5, event.TransferInitiated{TransferID: "t", ItemID: "A", FromLocationID: "depot", ToLocationID: "shop", Quantity: workertest.Decimal("8")}),
@@ -153,8 +151,8 @@ func want(t *testing.T, what string, f whatif.Figures, reckoned string) {
 	}
 }
 
-// A run changes and leaves nothing; with the rules that were in force it finds what happened; with a higher reorder point
-// it finds what a person reckons.
+// A run changes and leaves nothing; with the rules that were in force it finds what happened; with a higher reorder
+// point it finds what a person reckons.
 func TestWhatIf(t *testing.T) {
 	t.Parallel()
 	l := newLive(t)
@@ -170,14 +168,15 @@ func TestWhatIf(t *testing.T) {
 	if b.Item != "B" {
 		t.Fatalf("%s changes most", b.Item)
 	}
-	// On hand from each day on: 0: 10, 1: 5, 2: 1 (order of 9), 4.5: -2, 5: 7, 6: 6, 7: 0 (order of 10), 10: 10, 11: 8. In unit-days
-	// 10 + 5 + 2.5 + 0 + 7 + 6 + 0 + 10 = 40.5, by 11 days.
+	// On hand from each day on: 0: 10, 1: 5, 2: 1 (order of 9), 4.5: -2, 5: 7, 6: 6, 7: 0 (order of 10), 10: 10, 11: 8.
+	// In unit-days 10 + 5 + 2.5 + 0 + 7 + 6 + 0 + 10 = 40.5, by 11 days.
 	want(t, "what happened", b.Happened,
 		"orders 2 of 19 for 28.5; out 2 times, 3.5 days; sold 21, short 2, filled 0.9048; stock 3.682, at most 10, worth 5.52, at most 15; low 2")
 	want(t, "the replay", b.Replayed,
 		"orders 2 of 19 for 28.5; out 2 times, 3.5 days; sold 21, short 2, filled 0.9048; stock 3.682, at most 10, worth 5.52, at most 15; low 2")
-	// 0: 10, 1: 5 (order of 5), 2: 1 (of 4), 4: 6, 4.5: 3 (of 3), 5: 7, 6: 6 (of 1), 7: 0 (of 6), 7.5: 3, 8: counted as 3 where
-	// there were 0 of 0, 9: 4, 10: 10, 11: 8 (of 2). In unit-days 10 + 5 + 2 + 3 + 1.5 + 7 + 6 + 0 + 4.5 + 4 + 10 = 53.
+	// 0: 10, 1: 5 (order of 5), 2: 1 (of 4), 4: 6, 4.5: 3 (of 3), 5: 7, 6: 6 (of 1), 7: 0 (of 6), 7.5: 3, 8: counted as
+	// 3 where there were 0 of 0, 9: 4, 10: 10, 11: 8 (of 2). In unit-days 10 + 5 + 2 + 3 + 1.5 + 7 + 6 + 0 + 4.5 + 4 +
+	// 10 = 53.
 	want(t, "what if", b.WhatIf,
 		"orders 6 of 21 for 31.5; out 1 times, 0.5 days; sold 21, short 0, filled 1; stock 4.818, at most 10, worth 7.23, at most 15; low 2")
 	if again := l.run(asked()); figures(t, again) != figures(t, r) {
