@@ -130,7 +130,7 @@ func (o *orderedNodes) movements(each int) (events []event.Any) {
 		for p := range movedPositions {
 			item := fmt.Sprintf("item-%02d", p)
 			events = append(events, workertest.Event(o, event.InventoryUpdated{
-				ItemID: item, LocationID: "shop", OnHand: event.NewDecimal(-o.sent), Available: event.NewDecimal(-o.sent), Quantity: event.NewDecimal(-1),
+				ItemID: item, LocationID: "shop", OnHand: event.NewDecimal(-o.sent), Available: event.NewDecimal(-o.sent), Change: event.NewDecimal(-1),
 				TransactionID: "x", TransactionType: event.TransactionSale,
 			}, func(env *event.Envelope) { env.AggregateID, env.Metadata.Sequence = item, o.sent }))
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/seal"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -65,6 +66,7 @@ var pointsTests = []struct {
 }{
 	{"workers", "worker call timer suspect", killWorkers},
 	{"verdicts, letters and imports", "judge redrive import replay", killByRole},
+	{"archives", "archive", killArchives},
 	{"leaders", "relay lease scaler tick partition generation seal", killLeaders},
 }
 
@@ -301,6 +303,34 @@ func killReplays(s *street, points []failpoint.Point) {
 		if state := storetest.Value[string](s, s.database, `SELECT state FROM replay ORDER BY id DESC LIMIT 1`); state != "done" {
 			s.Errorf("%s: the resumed replay is %s", p.Name, state)
 		}
+		s.end(f)
+	}
+}
+
+// killArchives kills `log archive`; the same command goes on, and the chain of seals goes through its files and the
+// log.
+func killArchives(s *street, all map[string][]failpoint.Point) {
+	dir := s.T.TempDir()
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	archive := []string{"log", "archive", "--until", until, "--to", dir}
+	for i, p := range all["archive"] {
+		s.prepare("partition.full")
+		f := s.up()
+		s.round()
+		s.settle()
+		for _, queue := range []string{"procurement", "ledger", "intake"} { // open deliveries hold a partition
+			s.ok("dlq", "discard", "--queue", queue, "--confirm=composerp."+queue+".dead", "--export", filepath.Join(dir, fmt.Sprint(queue, i)))
+		}
+		s.proven()
+		storetest.MustGet(seal.Seal(s.Context(), s.db))(s)
+		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, archive...); !f.died(s.T, localtest.Deadline(20*time.Second)) {
+			s.Fatalf("archiving does not come to %s\n%s", p.Name, f.log)
+		}
+		s.ok(archive...)
+		if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM log_archive`); n != i+1 {
+			s.Errorf("%s: %d partitions are archived, want %d", p.Name, n, i+1)
+		}
+		s.ok("events", "verify", "--archives", dir)
 		s.end(f)
 	}
 }

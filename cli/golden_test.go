@@ -93,7 +93,7 @@ func goldens(h *environment) []goldenLine {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), []goldenLine{
+	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), archiveGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	}, whatIfGoldens(h))
@@ -135,6 +135,8 @@ func contractGoldens(h *environment) []goldenLine {
 		{command: "contracts check", as: "contracts_check_refused", args: []string{"--type", "LOT_EXPIRING", "--schema", proposed}, code: 2},
 		{command: "contracts check", as: "contracts_check_log", args: []string{"--log", "--type", "RECEIPT_COMPLETED"}},
 		{command: "contracts diff"},
+		{command: "contracts migrate", args: []string{"INVENTORY_UPDATED", "--status"}, mask: []string{"waiting"}, noTable: true},
+		{command: "contracts ready", args: []string{"billing", "--type", "INVENTORY_UPDATED", "--version", "2.0"}, mask: []string{"updatedBy"}, noTable: true},
 		{command: "flow", only: "LOT_EXPIRING"},
 	}
 }
@@ -190,6 +192,7 @@ func projectionGoldens() []goldenLine {
 		{command: "projections diff", as: "projections_diff_positions", args: []string{"positions"}, mask: []string{"tick", "same"}, noTable: true},
 		{command: "projections cancel", args: append([]string{"positions"}, by...), mask: mask, noTable: true},
 		{command: "projections list", mask: mask, noTable: true},
+		{command: "shadow", args: []string{"approval", "--for", "1s", "--window", "1s"}, mask: []string{"windows", "copiedRows", "copyMs", "elapsedMs"}, noTable: true},
 	}
 }
 

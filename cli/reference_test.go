@@ -28,6 +28,7 @@ import (
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/analytics/business"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/rebuilds"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/runtime/stream"
@@ -413,6 +414,7 @@ func metricsReference(t *testing.T) string {
 	stream.NewMetrics(&c)
 	stream.RegisterState(&c, nil)
 	audit.Register(&c, nil)
+	rebuilds.Register(&c, nil, nil)
 	watchdog.NewMetrics(&c)
 	fleet.RegisterBuild(&c, "")
 	business.New(&c, nil, nil)

@@ -105,6 +105,17 @@ func TestRealSalesThroughTheLog(t *testing.T) {
 	}
 	h.proven()
 	h.sells(sold)
+	// The log alone gives the positions of the live ledger, to the last decimal.
+	h.ok("projections", "rebuild", "positions", "--reason", "is the ledger what the log says?")
+	var diff struct {
+		Totals []struct{ Same, Added, Removed, Changed int64 }
+	}
+	if err := json.Unmarshal([]byte(h.ok("projections", "diff", "positions", "-o", "json").out), &diff); err != nil {
+		t.Fatal(err)
+	}
+	if live := storetest.Value[int64](t, h.database, `SELECT count(*) FROM position WHERE left(location_id, 1) <> '@'`); len(diff.Totals) != 1 || diff.Totals[0].Same != live || live != int64(len(sold.units)) {
+		t.Errorf("the log and the ledger have %+v, want %d positions alike, as many as items were sold (%d)", diff.Totals, live, len(sold.units))
+	}
 	f.stop(t)
 }
 

@@ -38,7 +38,7 @@ func stockroom(t *testing.T) string {
 	}
 	move := func(item string, kind event.TransactionType, onHand, quantity, lot string, expiry event.Date) {
 		say(event.InventoryUpdated{
-			ItemID: item, LocationID: "shop", OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand), Quantity: workertest.Decimal(quantity),
+			ItemID: item, LocationID: "shop", OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand), Change: workertest.Decimal(quantity),
 			TransactionID: "x", TransactionType: kind, LotNumber: lot, ExpiryDate: expiry,
 		})
 	}

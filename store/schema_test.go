@@ -14,6 +14,7 @@ import (
 	_ "github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	_ "github.com/composerp/composerp/store/archive"
 	_ "github.com/composerp/composerp/store/audit"
 	_ "github.com/composerp/composerp/store/delays"
 	"github.com/composerp/composerp/store/eventlog"
@@ -40,11 +41,13 @@ import (
 	_ "github.com/composerp/composerp/store/replay"
 	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/seal"
+	_ "github.com/composerp/composerp/store/shadow"
 	_ "github.com/composerp/composerp/store/stockhistory"
 	_ "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	_ "github.com/composerp/composerp/store/stream"
 	_ "github.com/composerp/composerp/store/trace"
+	_ "github.com/composerp/composerp/store/versions"
 	_ "github.com/composerp/composerp/store/whatif"
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
@@ -118,11 +119,16 @@ func TrackedNames() []string {
 // Topology is what the fleet needs of the broker while no queue is divided into lanes.
 func Topology() topology.Topology { return topology.Compute(Subscriptions()) }
 
-// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now. composerp.stream is no
+// TopologyNow is what the fleet needs of the broker with the lanes that its queues have now, and composerp.events.v1
+// while a type has two live versions. composerp.stream is no
 // part of it: no worker empties that.
 func TopologyNow(ctx context.Context, db *store.DB) (topology.Topology, error) {
 	sets, err := lanes.Sets(ctx, db)
-	return topology.Compute(lanes.Divided(sets, Subscriptions())), err
+	if err != nil {
+		return topology.Compute(lanes.Divided(sets, Subscriptions())), err
+	}
+	states, err := versions.Read(ctx, db)
+	return versions.AddTo(states, topology.Compute(versions.Bound(states, lanes.Divided(sets, Subscriptions())))), err
 }
 
 // Subscriptions are what the workers need of the broker, without lanes.

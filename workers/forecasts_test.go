@@ -28,7 +28,7 @@ func TestForecastsAreHeldAgainstClosedDays(t *testing.T) {
 	moved := func(kind event.TransactionType, item string, units int64, at time.Time) event.Any {
 		q := event.NewDecimal(units)
 		return workertest.Event(t, event.InventoryUpdated{
-			ItemID: item, LocationID: "shop", OnHand: q, Available: q, Quantity: q, TransactionID: "x", TransactionType: kind,
+			ItemID: item, LocationID: "shop", OnHand: q, Available: q, Change: q, TransactionID: "x", TransactionType: kind,
 		}, func(env *event.Envelope) { env.Timestamp = at })
 	}
 	measured := func(what string, wantDays int, wantUnits float64) {

@@ -28,7 +28,7 @@ func Projections() []projection.Projection {
 			},
 		},
 		{
-			Name: "positions", Version: 1, Types: []event.Type{event.TypeInventoryUpdated}, Fold: ledger.FoldPositions,
+			Name: "positions", Version: 1, Types: []event.Type{event.TypeInventoryUpdated}, Fold: ledger.FoldPositions, Opens: true,
 			Tables: []projection.Table{{
 				Name: "position", Key: position, Columns: []string{"on_hand", "reserved", "sequence"},
 				Where: "left(location_id, 1) <> '@' AND sequence > 0",

@@ -78,6 +78,8 @@ func Command() *cli.Command {
 				Name: "export", Usage: "write schemas, events, AsyncAPI and an HTML catalogue into a folder", ArgsUsage: "DIR", Action: export,
 				Description: "index.html is the catalogue: it needs no server. asyncapi.json is an AsyncAPI 3.0 document, flow.mmd a Mermaid drawing.",
 			},
+			migrateCommand(),
+			readyCommand(),
 		},
 	}
 }

@@ -45,6 +45,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.examineFailures(ctx, db)
 	x.examineProof(ctx, db)
 	x.examineSeals(ctx, db)
+	x.examineArchives(ctx, db)
 	x.examineRebuilds(ctx, db)
 	x.examineWhatIfs(ctx, db)
 	x.examineStock(ctx, db)
@@ -191,10 +192,10 @@ func (x *Examination) examineDates(ctx context.Context, db *store.DB) {
 // examineLog reports the state of relay and log that the watchdog's checks leave out.
 func (x *Examination) examineLog(w eventlog.Health) {
 	if !x.has("relay") {
-		x.ok("relay", "%s leads, with %s to publish", w.RelayHolder, wording.Count(int64(w.Unpublished), "event"))
+		x.ok("relay", "%s leads, with %s to publish", w.RelayHolder, wording.Count(w.Unpublished, "event"))
 	}
 	if w.Unpublishable > 0 {
-		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%s cannot be published", wording.Count(int64(w.Unpublishable), "event"))
+		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%s cannot be published", wording.Count(w.Unpublishable, "event"))
 	}
 	if w.Suspects > 0 {
 		x.warn("suspects", "the table suspect lists them; read the log of the process that died", "%d suspect messages: in hand when a process or a session ended, or attempted once more just now", w.Suspects)

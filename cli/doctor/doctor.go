@@ -55,13 +55,15 @@ const (
 // Examination collects findings. A check that could not be made is a finding too.
 type Examination struct {
 	settings.Endpoints
-	dir      string
-	log      *slog.Logger
-	asked    bool      // at least one server answered
-	limited  string    // the broker's user, where it is one of the fleet's that is not to declare
-	db       *store.DB // nil when it is unreachable
-	resting  []scaling.Resting
-	Findings []Finding
+	dir     string
+	log     *slog.Logger
+	asked   bool      // at least one server answered
+	limited string    // the broker's user, where it is one of the fleet's that is not to declare
+	db      *store.DB // nil when it is unreachable
+	resting []scaling.Resting
+	// archiveAfter is the setting; 0: it is not set.
+	archiveAfter time.Duration
+	Findings     []Finding
 }
 
 // close closes the connections of the examination.
@@ -131,6 +133,9 @@ func doctor(cctx *cli.Context) error {
 	x := &Examination{Endpoints: at, dir: cctx.String(settings.FlagDir), log: slog.New(slog.DiscardHandler)}
 	defer x.close()
 	x.settings(cctx)
+	if x.archiveAfter, err = archiveAfter(cctx); err != nil {
+		return err
+	}
 	within := func(examine func(context.Context)) {
 		ctx, cancel := context.WithTimeout(cctx.Context, askTimeout)
 		defer cancel()

@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/store/parking"
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/store/stream"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -71,6 +72,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	}
 	x.examineLanes(ctx)
 	x.examineStream(ctx)
+	x.examineVersions(ctx, broker, management)
 	x.ExamineNodes(now.Nodes)
 	x.observeAgain(ctx, o, plan, now)
 	x.examineRest(ctx, broker, plan, now)
@@ -92,6 +94,9 @@ func (x *Examination) plan(ctx context.Context) watchdog.Plan {
 	}
 	if setting, err := stream.Read(ctx, x.db); err == nil {
 		plan = plan.WithStream(setting)
+	}
+	if states, err := versions.Read(ctx, x.db); err == nil {
+		plan = plan.WithVersions(states)
 	}
 	return plan.WithLanes(sets).WithResting(func(worker string) bool {
 		return slices.ContainsFunc(x.resting, func(p scaling.Resting) bool { return p.Queue == worker })

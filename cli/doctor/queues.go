@@ -33,7 +33,7 @@ func (x *Examination) examineQueues(plan watchdog.Plan, now observer.Snapshot) {
 		case q.Consumers == 0 && q.Ready == 0:
 			idle = append(idle, w.Name)
 		case q.Consumers > 0 && q.Ready > longQueue:
-			x.warn("queues", "more slots: composerp worker run "+w.Name+" --slots 2", "%s holds %s for %s", w.Queue, wording.Count(int64(q.Ready), "message"), wording.Count(int64(q.Consumers), "slot"))
+			x.warn("queues", "more slots: composerp worker run "+w.Name+" --slots 2", "%s holds %s for %s", w.Queue, wording.Count(q.Ready, "message"), wording.Count(int64(q.Consumers), "slot"))
 		}
 		for _, delay := range w.RetryQueues {
 			retrying += now.Queues[delay].Ready
@@ -47,7 +47,7 @@ func (x *Examination) examineQueues(plan watchdog.Plan, now observer.Snapshot) {
 	}
 	x.examineResting(now)
 	if !x.has("queues") && len(names) == len(all) {
-		x.ok("queues", "every worker's queue has a consumer; %s to be retried", wording.Count(int64(retrying), "message"))
+		x.ok("queues", "every worker's queue has a consumer; %s to be retried", wording.Count(retrying, "message"))
 	}
 }
 
@@ -94,7 +94,7 @@ func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
 	x.examineLetters(ctx, now)
 	for _, name := range deadletters.DeadNames() {
 		if n := now.Queues[topology.DeadQueueName(name)].Ready; n > 0 {
-			x.warn("dead", "composerp dlq list --queue "+name+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+name+" returns them", "%s holds %s", topology.DeadQueueName(name), wording.Count(int64(n), "dead letter"))
+			x.warn("dead", "composerp dlq list --queue "+name+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+name+" returns them", "%s holds %s", topology.DeadQueueName(name), wording.Count(n, "dead letter"))
 		}
 	}
 	missing := slices.DeleteFunc(append(deadQueues(), topology.Unrouted), func(name string) bool { _, there := now.Queues[name]; return there })
@@ -124,7 +124,7 @@ func (x *Examination) examineLetters(ctx context.Context, now observer.Snapshot)
 		q, there := now.Queues[topology.DeadQueueName(l.Consumer)]
 		if there && q.Consumers == 0 && q.Ready+q.Unacked < int64(l.Lying) {
 			x.warn("dead", "composerp audit reads the queue and reports what is lost; composerp republish restores what is in the log",
-				"%s holds %s, and the dead-letter log has %d pending", q.Name, wording.Count(int64(q.Ready), "dead letter"), l.Lying)
+				"%s holds %s, and the dead-letter log has %d pending", q.Name, wording.Count(q.Ready, "dead letter"), l.Lying)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
@@ -27,6 +28,7 @@ func queryCommand() *cli.Command {
 		Flags: filterFlags(
 			&cli.IntFlag{Name: "limit", Value: 100, Usage: "the most events; 0: all"},
 			&cli.BoolFlag{Name: "reverse", Usage: "the newest first"},
+			archive.Flag(),
 		),
 		Action: settings.OnSchema("events", 1, queryAsked, queryEvents),
 	}
@@ -43,6 +45,16 @@ func queryAsked(cctx *cli.Context) (q eventquery.Query, err error) {
 
 func queryEvents(cctx *cli.Context, db *store.DB, q eventquery.Query) error {
 	terminal.IgnorePipe()
+	var err error
+	if q.Archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if q.Archives != nil {
+		defer q.Archives.Close()
+	}
+	if err := archive.Tell(cctx, db, &q); err != nil {
+		return err
+	}
 	out := newEventLines(cctx)
 	q.Progress = out.reading
 	result, err := eventquery.Each(cctx.Context, db, q, out.write)

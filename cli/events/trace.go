@@ -2,6 +2,7 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -99,6 +101,14 @@ func notLogged(cctx *cli.Context, db *store.DB, name, what string) error {
 		return err
 	case letters > 0:
 		return exit.Usage("%s, but the dead letters have: composerp dlq show %s", what, name)
+	}
+	if id, err := uuid.Parse(name); err == nil {
+		if file, err := archive.Holding(cctx.Context, db, id); err != nil || file != "" {
+			return cmp.Or(err, exit.Usage("%s any more: it is archived in %s; `composerp events query --id %s --archives DIRECTORY` shows it", what, file, name))
+		}
+	}
+	if err := archive.TellCut(cctx, db, "it is not looked through"); err != nil {
+		return err
 	}
 	return exit.Usage("%s; what came over AMQP is in it once intake has handled it", what)
 }

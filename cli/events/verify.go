@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -35,6 +36,7 @@ func verifyCommand() *cli.Command {
 		Flags: settings.DatabaseFlags(
 			&cli.PathFlag{Name: flagReceipts, Usage: "hold the chain against the receipts of this `DIRECTORY`"},
 			&cli.PathFlag{Name: flagPublicKey, Usage: "the public key of the receipts, a `FILE`"},
+			archive.Flag(),
 		),
 		Action: settings.OnSchema("events", 1, receiptsAsked, verify),
 	}
@@ -92,8 +94,15 @@ type verified struct {
 }
 
 func verify(cctx *cli.Context, db *store.DB, given receipts) error {
+	folder, err := archive.Given(cctx.Context, cctx, db)
+	if err != nil {
+		return err
+	}
+	if folder != nil {
+		defer folder.Close()
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
-	report, err := seal.Verify(cctx.Context, db, given.signed, progress.Reading)
+	report, err := seal.Verify(cctx.Context, db, given.signed, folder, progress.Reading)
 	progress.End()
 	if err != nil {
 		return err
@@ -120,6 +129,13 @@ func showVerified(w io.Writer, v verified, given receipts) {
 		{"receipts", signedBy(v, given)},
 	} {
 		terminal.Row(w, line[0], line[1])
+	}
+	if v.Archived > 0 {
+		terminal.Row(w, "not verified", wording.Sprintf("%d events that are in archives (--archives DIRECTORY reads them)", v.Archived))
+	}
+	if v.Found == 0 && v.Archived > 0 {
+		terminal.Row(w, "VERIFIED: every sealed event that the database has is as it was", "")
+		return
 	}
 	if v.Found == 0 {
 		terminal.Row(w, "VERIFIED: every sealed event is as it was", "")

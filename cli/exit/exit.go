@@ -34,7 +34,7 @@ var Codes = []struct {
 }{
 	{OK, "ok"},
 	{Failure, "failure"},
-	{FoundProblems, "findings: of audit, chaos, contracts check, dlq redrive, doctor, events verify, projections diff, scale --wait, topology diff and why stock"},
+	{FoundProblems, "findings: of audit, chaos, contracts check, dlq redrive, doctor, events verify, projections diff, scale --wait, shadow, topology diff and why stock"},
 	{StillInFlight, "in flight: audit or why stock has found nothing wrong, and events are still in flight"},
 	{WrongUsage, "usage: wrong command, flag or argument, or a name that is not known"},
 	{ServerUnreachable, "a server is unreachable"},

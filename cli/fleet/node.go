@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/reads"
 )
 
 const (
@@ -82,7 +83,7 @@ func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prome
 	host, _ := os.Hostname()
 	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Ordered: ordered(),
 		Broker: broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
-		Self: scaling.Node{ID: settings.Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: most, Labels: f.node.labels}}
+		Self: scaling.Node{ID: settings.Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: most, Labels: f.node.labels, Reads: reads.Lines(f.workers)}}
 	n.Attach()
 	g.Go(func() error {
 		defer db.Close()

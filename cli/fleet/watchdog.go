@@ -18,8 +18,10 @@ import (
 	"github.com/composerp/composerp/store/grants"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/stream"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/rebuilds"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -53,6 +55,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		return err
 	}
 	audit.Register(registry, db)
+	rebuilds.Register(registry, db, projectionNames())
 	var here []string
 	for _, w := range f.workers {
 		here = append(here, w.Name())
@@ -66,6 +69,13 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	return nil
 }
 
+func projectionNames() (names []string) {
+	for _, p := range workers.Projections() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
 // applyTopology declares the topology. It first records a gap for each worker whose queue or binding was missing.
 func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, broker rabbitmq.Config) error {
 	sets, err := lanes.Sets(ctx, db)
@@ -76,7 +86,11 @@ func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, bro
 	if err != nil {
 		return err
 	}
-	plan := PlanOf().WithLanes(sets).WithStream(setting)
+	states, err := versions.Read(ctx, db)
+	if err != nil {
+		return err
+	}
+	plan := PlanOf().WithLanes(sets).WithStream(setting).WithVersions(states)
 	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
 		return err

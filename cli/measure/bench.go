@@ -23,6 +23,7 @@ func BenchCommand() *cli.Command {
 		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events in a run"},
 		&cli.IntSliceFlag{Name: "ages", Usage: "instead, measure the cost of a sale with a log of these sizes, in events: 100000,500000,2000000"},
 		&cli.IntFlag{Name: "audit", Usage: "instead, measure full and incremental audits of a log of this size, in events; 10000000 needs 20 GB of disk"},
+		&cli.IntFlag{Name: "projections", Usage: "instead, rebuild each read model from a log of this size, in events, beside a COPY of the log's rows"},
 		terminal.OutputFlag(), settings.FlagOf(settings.FlagDatabase),
 	}
 	return &cli.Command{
@@ -62,6 +63,9 @@ func measure(cctx *cli.Context) error {
 	}
 	if events := cctx.Int("audit"); events > 0 {
 		return show(bench.RunAudit(cctx.Context, cfg, events))
+	}
+	if events := cctx.Int("projections"); events > 0 {
+		return show(bench.RunProjections(cctx.Context, cfg, events))
 	}
 	return show(bench.Run(cctx.Context, cfg))
 }

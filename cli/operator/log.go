@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -30,7 +31,7 @@ const (
 // LogCommand is the command `log`.
 func LogCommand() *cli.Command {
 	return &cli.Command{
-		Name: "log", Usage: "what was changed by command",
+		Name: "log", Usage: "what was changed by command; archives of the log of events",
 		Subcommands: []*cli.Command{{
 			Name: "operator", Usage: "list what operators and planners changed: who, when, what and why",
 			Description: "Newest first: scale, pause, resume, drain; dlq redrive and discard, quarantine release, republish, replay; decisions about\n" +
@@ -43,7 +44,7 @@ func LogCommand() *cli.Command {
 				&cli.IntFlag{Name: flagLimit, Value: shown, Usage: "at most this many; 0: all"},
 			),
 			Action: settings.OnSchema("log", 1, asked, listOperator),
-		}},
+		}, archive.Command()},
 	}
 }
 

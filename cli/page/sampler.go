@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/cli/pools"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/store/lanes"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -95,6 +96,9 @@ func (p *Page) problemsOf(ctx context.Context) []watchdog.Problem {
 	plan := p.cfg.Plan
 	if sets, err := lanes.Sets(ctx, p.cfg.DB); err == nil {
 		plan = plan.WithLanes(sets)
+	}
+	if states, err := versions.Read(ctx, p.cfg.DB); err == nil {
+		plan = plan.WithVersions(states)
 	}
 	o := observer.Observer{Broker: p.cfg.Broker, Management: management, Topology: plan.Topology}
 	now := o.ObserveManagement(ctx)

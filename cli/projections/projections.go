@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -30,7 +31,8 @@ func Command() *cli.Command {
 			},
 			command("rebuild", "begin a rebuild, or go on with one, up to the end of the log",
 				"It fills tables of its own while the worker goes on with the live ones. It may be interrupted at any time; the same\n"+
-					"command goes on. One process at a time rebuilds a projection.", rebuild, true),
+					"command goes on. One process at a time rebuilds a projection. Where the log's beginning is archived, give the files by\n"+
+					"--archives; positions can do with the opening balances.", rebuild, true, archive.Flag()),
 			{
 				Name: "diff", Usage: "what the rebuilt tables would change of the live ones", ArgsUsage: "NAME",
 				Description: "Both are compared as of one tick of the log; the live tables are not locked. Exit code 2: they differ.",
@@ -48,8 +50,8 @@ func Command() *cli.Command {
 	}
 }
 
-func command(name, usage, description string, work func(*cli.Context, *store.DB, projection.Projection) error, dry bool) *cli.Command {
-	flags := []cli.Flag{settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)}
+func command(name, usage, description string, work func(*cli.Context, *store.DB, projection.Projection) error, dry bool, more ...cli.Flag) *cli.Command {
+	flags := append(more, settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator))
 	if dry {
 		flags = append(flags, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only show how the projection stands"})
 	}
@@ -120,6 +122,13 @@ func show(cctx *cli.Context, states []projection.State) error {
 }
 
 func rebuild(cctx *cli.Context, db *store.DB, p projection.Projection) error {
+	var err error
+	if p.Archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if p.Archives != nil {
+		defer p.Archives.Close()
+	}
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	return projection.Rebuild(cctx.Context, db, p, settings.Holder(), settings.By(cctx), func(events, left int64) {

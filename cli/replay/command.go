@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -40,7 +41,7 @@ func Command() *cli.Command {
 		Flags: settings.ConnectionFlags(
 			&cli.StringFlag{Name: flagQueue, Aliases: []string{"worker"}, Usage: "to the queue of this worker, and of no other"},
 			&cli.StringFlag{Name: flagExchange, Usage: "to this exchange, which is declared and not the fleet's, by the routing keys of the types"},
-			&cli.StringFlag{Name: flagFile, Usage: "to a new file, one event a line as JSON; - for standard output"},
+			&cli.StringFlag{Name: flagFile, Usage: "to a new file, one event a line as JSON, compressed where its name ends with .zst; - for standard output"},
 			&cli.StringFlag{Name: flagFrom, Usage: "only events logged since: 2h, 2026-02-09T12:00:00Z, or a position of the log"},
 			&cli.StringFlag{Name: flagTo, Usage: "only events logged before: 2h, or 2026-02-09T12:00:00Z"},
 			&cli.StringFlag{Name: "occurred-since", Usage: "only events whose business time is not before `TIME`"},
@@ -52,7 +53,7 @@ func Command() *cli.Command {
 			&cli.IntFlag{Name: flagRate, Usage: "events a second, at most; 0: no limit"},
 			&cli.BoolFlag{Name: flagAgain, Usage: "the worker handles also what it has handled before; needs --reason"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "replay nothing; count the events by type"},
-			terminal.OutputFlag(), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
+			archive.Flag(), terminal.OutputFlag(), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 		),
 		Action: replayAsked,
 		Subcommands: []*cli.Command{
@@ -69,7 +70,7 @@ func Command() *cli.Command {
 			{
 				Name: "resume", Usage: "go on with a replay that was interrupted", ArgsUsage: "ID",
 				Description: "Goes on behind what the broker confirmed, or what is in the file. A process that still runs the replay stops.",
-				Flags:       settings.ConnectionFlags(terminal.OutputFlag(), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)),
+				Flags:       settings.ConnectionFlags(archive.Flag(), terminal.OutputFlag(), settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)),
 				Action:      resume,
 			},
 			{

@@ -10,6 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -32,10 +33,19 @@ func replayAsked(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
+	if a.Archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if a.Archives != nil {
+		defer a.Archives.Close()
+	}
 	if err := checkProof(cctx.Context, db, a); err != nil {
 		return err
 	}
-	q := eventquery.Query{Filter: a.Filter}
+	q := eventquery.Query{Filter: a.Filter, Archives: a.Archives}
+	if err := checkArchived(cctx, db, a, &q); err != nil {
+		return err
+	}
 	switch {
 	case cctx.Bool(settings.FlagDryRun):
 		return forecast(cctx, db, a)
@@ -55,6 +65,7 @@ func replayAsked(cctx *cli.Context) error {
 			return exit.Usage("--%s: %v", flagFile, err)
 		}
 	}
+	cfg.Archives = a.Archives
 	if cfg.Replay, err = kept.Begin(cctx.Context, db, settings.By(cctx), a); err != nil {
 		return err
 	}
@@ -70,12 +81,28 @@ func checkProof(ctx context.Context, db *store.DB, a kept.Asked) error {
 	if err != nil || upto == 0 {
 		return err
 	}
-	q := eventquery.Query{Filter: a.Filter}
+	q := eventquery.Query{Filter: a.Filter, Archives: a.Archives}
 	first, last, err := q.Bounds(ctx, db)
 	if err == nil && first < min(upto, last) {
 		err = unprovenError(a.Name, upto)
 	}
 	return err
+}
+
+// checkArchived tells what is left out without archives, and refuses to leave out what was asked for by name. What an
+// archived event led to is archived too: handled again, it would be emitted and applied once more.
+func checkArchived(cctx *cli.Context, db *store.DB, a kept.Asked, q *eventquery.Query) error {
+	if a.Again && a.Archives != nil {
+		return exit.Usage("--again cannot have --archives: what archived events led to is not in the log any more, and would count twice")
+	}
+	upto, err := q.Archived(cctx.Context, db)
+	if err == nil && upto > 0 && cctx.IsSet(flagFrom) {
+		return exit.Usage("--from %s: what is before position %d of the log is archived: give the directory of the files by --archives, or begin at --from %d", cctx.String(flagFrom), upto, upto-1)
+	}
+	if err != nil || upto == 0 {
+		return err
+	}
+	return archive.Tell(cctx, db, q)
 }
 
 // prepare finds what the target needs of the broker, before anything is entered.
@@ -126,6 +153,12 @@ func resume(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if cfg.Archives != nil {
+		defer cfg.Archives.Close()
+	}
 	if cfg.Replay, err = kept.Resume(cctx.Context, db, settings.By(cctx), id); err != nil {
 		return err
 	}
@@ -168,7 +201,7 @@ func forecast(cctx *cli.Context, db *store.DB, a kept.Asked) error {
 	if a.Target == kept.Queue {
 		consumer = a.Name
 	}
-	counts, err := replay.Count(cctx.Context, db, eventquery.Query{Filter: a.Filter}, consumer)
+	counts, err := replay.Count(cctx.Context, db, eventquery.Query{Filter: a.Filter, Archives: a.Archives}, consumer)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ const (
 	FlagTraceRatio    = "trace-ratio"
 	FlagLogLevel      = "log-level"
 	FlagLogFormat     = "log-format"
+	FlagArchiveAfter  = "archive-after"
 )
 
 // All are in the order in which they are shown.
@@ -82,6 +83,7 @@ var All = []setting{
 	{Name: FlagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
 	{Name: FlagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record where no traceparent says whether to, above 0 and at most 1"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
+	{Name: FlagArchiveAfter, check: checkAge, Usage: "age from which on partitions of the log are to be archived, such as 400d: doctor warns of older ones; unset: never"},
 	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
@@ -41,6 +43,14 @@ func explainStock(cctx *cli.Context, db *store.DB, q stockhistory.Question) erro
 			q.Tenant = tenants[0]
 		}
 	}
+	folder, err := archive.Given(cctx.Context, cctx, db)
+	if err != nil {
+		return err
+	}
+	if folder != nil {
+		defer folder.Close()
+	}
+	q.Archives = folder
 	x, err := stockhistory.Explain(cctx.Context, db, q)
 	if errors.Is(err, store.ErrNotFound) {
 		return unknownPosition(cctx, db, masterdata.PositionKey{Tenant: cctx.String("tenant"), Item: q.Item, Location: q.Location})
@@ -49,6 +59,9 @@ func explainStock(cctx *cli.Context, db *store.DB, q stockhistory.Question) erro
 		return err
 	}
 	if err := terminal.Show(cctx, x, func(w io.Writer) { stockTable(w, &x) }); err != nil {
+		return err
+	}
+	if err := tellArchived(cctx, db, &x); err != nil {
 		return err
 	}
 	for _, f := range x.Faults {
@@ -63,6 +76,15 @@ func explainStock(cctx *cli.Context, db *store.DB, q stockhistory.Question) erro
 		return exit.InFlight("the read model is behind")
 	}
 	return nil
+}
+
+// tellArchived says why movements name no document.
+func tellArchived(cctx *cli.Context, db *store.DB, x *stockhistory.Explanation) error {
+	missing := slices.ContainsFunc(x.Movements, func(m stockhistory.Movement) bool { return m.Type == "" })
+	if !missing || cctx.Path(archive.FlagArchives) != "" {
+		return nil
+	}
+	return archive.TellCut(cctx, db, "what the events of older movements name is not shown")
 }
 
 // unknownPosition says what there is with such names.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -44,6 +45,7 @@ func stockCommand() *cli.Command {
 		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "tenant", Usage: "tenant, where several have the item at the location"},
 			&cli.StringFlag{Name: "as-of", Usage: "leave out what is dated after `TIME`: 2026-02-09T12:00:00Z, or 2h ago"},
+			archive.Flag(),
 			&cli.IntFlag{Name: "last", Value: 50, Usage: "show the last `N` movements; 0: all"},
 			&cli.Int64Flag{Name: "before", Usage: "show movements before this `NUMBER`, to page back"},
 		),

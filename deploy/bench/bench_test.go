@@ -104,6 +104,24 @@ func TestRunAges(t *testing.T) {
 	}
 }
 
+// TestRunProjections rebuilds from a short history, which gives the rows that the history has.
+func TestRunProjections(t *testing.T) {
+	t.Parallel()
+	at := localtest.Servers(t)
+	r, err := bench.RunProjections(t.Context(), bench.Config{DatabaseURL: at.DatabaseURL, AMQPURL: at.AMQPURL, ManagementURL: at.ManagementURL}, 4000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Events != 4000 || r.Copy <= 0 || len(r.Rebuilds) != 2 || !strings.Contains(r.Table(), "TIMES A COPY") {
+		t.Errorf("the report is %+v:\n%s", r, r.Table())
+	}
+	for _, b := range r.Rebuilds {
+		if b.Rows != 1000 || b.Seconds <= 0 || b.Ratio <= 0 {
+			t.Errorf("want a rebuild with a row for each of a thousand items, got %+v", b)
+		}
+	}
+}
+
 // TestRunAudit makes a short history, which the audit must find proven.
 func TestRunAudit(t *testing.T) {
 	t.Parallel()

@@ -25,9 +25,9 @@
 // the machine, ratios hardly. Each round runs all of them once, in an order that is reversed from one round to the
 // next; the figure is the median of the rounds' ratios.
 //
-// Apart from these, RunAges measures what a sale costs when the log is long, and RunAudit what an audit costs: of
-// everything, and of what is new since the last one. The long history is written by statements (history.go), and a full
-// audit must find it proven.
+// Apart from these, RunAges measures what a sale costs when the log is long, RunAudit what an audit costs, of
+// everything and of what is new since the last one, and RunProjections rebuilds beside a COPY of the log's rows.
+// The long history is written by statements (history.go), and a full audit must find it proven.
 //
 // # How
 //

@@ -40,9 +40,9 @@ WITH sale AS (
     UNION ALL
     SELECT s.i, 1, s.update_id, 'INVENTORY_UPDATED', s.item, s.at,
            format('{"eventId":"%s","eventType":"INVENTORY_UPDATED","aggregateType":"Inventory","aggregateId":"%s","tenantId":"%s","timestamp":"%s","version":"1.0",'
-               '"payload":{"itemId":"%s","locationId":"%s","onHand":%s,"reserved":0,"available":%s,"quantity":%s,"transactionType":"SALE","timestamp":"%s"},'
+               '"payload":{"itemId":"%s","locationId":"%s","onHand":%s,"reserved":0,"available":%s,"quantity":%s,"transactionId":"%s","transactionType":"SALE","timestamp":"%s"},'
                '"metadata":{"source":"ledger","correlationId":"%s","causationId":"%s","sequence":%s,"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}',
-               s.update_id, s.item, $3::text, s.at, s.item, $4::text, -s.k * s.q, -s.k * s.q, -s.q, s.at, s.update_id, s.id, s.k)
+               s.update_id, s.item, $3::text, s.at, s.item, $4::text, -s.k * s.q, -s.k * s.q, -s.q, s.id, s.at, s.update_id, s.id, s.k)
     FROM sale s
 ), logged AS (
     INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)

@@ -11,6 +11,8 @@ const (
 	UnpublishedFor = time.Minute
 	// UnprovenFor is from when on a log that goes on without a proof makes a ticket.
 	UnprovenFor = 36 * time.Hour
+	// StandingFor is from when on a rebuild that does not move makes a ticket.
+	StandingFor = time.Hour
 )
 
 // objective is the share of messages that may become dead letters in a month.
@@ -187,6 +189,14 @@ var Alerts = []Alert{
 		Do:      "run composerp audit; one that finds something leaves no proof, and says what to do",
 		Firing:  Case{At: time.Hour, Series: []Series{{"composerp_audit_unproven_seconds", "129000+60x180"}}},
 		Quiet:   []Series{{"composerp_audit_unproven_seconds", "0+60x180"}},
+	},
+	{
+		Name: "ComposerpRebuildStanding", Severity: SeverityTicket, Expr: fmt.Sprintf(`max by (projection) (composerp_projection_rebuild_still_seconds) > %g`, StandingFor.Seconds()),
+		Summary: "The rebuild of the read model {{ $labels.projection }} has not moved for more than an hour, and keeps each tick of the log since then",
+		Do:      "composerp projections rebuild {{ $labels.projection }} goes on with it; projections switch or cancel ends it",
+		Firing: Case{At: 2 * time.Hour, Labels: map[string]string{"projection": "stockview"},
+			Series: []Series{{`composerp_projection_rebuild_still_seconds{projection="stockview"}`, "0+60x180"}}},
+		Quiet: []Series{{`composerp_projection_rebuild_still_seconds{projection="stockview"}`, "0 60 0x180"}, {`composerp_projection_rebuild_still_seconds{projection="positions"}`, "0x180"}},
 	},
 	{
 		Name: "ComposerpTargetDown", Severity: SeverityTicket, For: 5 * time.Minute, Expr: `up{job=~"composerp.*|rabbitmq.*"} == 0`,

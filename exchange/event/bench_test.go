@@ -22,7 +22,7 @@ func typical(tb testing.TB) (event.Envelope, event.InventoryUpdated, event.Any) 
 	}
 	p := event.InventoryUpdated{
 		ItemID: "85123A", LocationID: "UK-WH", TransactionID: "541431-17", TransactionType: event.TransactionSale,
-		OnHand: decimal(tb, "1234.5"), Reserved: event.NewDecimal(15), Available: decimal(tb, "1219.5"), Quantity: event.NewDecimal(-6),
+		OnHand: decimal(tb, "1234.5"), Reserved: event.NewDecimal(15), Available: decimal(tb, "1219.5"), Change: event.NewDecimal(-6),
 	}
 	a, err := event.Derive("ledger", cause, 0, "UK-WH/85123A", 42, p)
 	if err != nil {

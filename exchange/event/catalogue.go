@@ -55,7 +55,7 @@ var builtIn = []*entry{
 	outside[TransferInitiated]("integration.transfer_initiated", "TRANSFER", "1.0"),
 	outside[StockAdjusted]("integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0"),
 	outside[StockCounted]("integration.stock_counted", "STOCK_COUNT", "1.0"),
-	inside[InventoryUpdated]("inventory.updated", "INVENTORY_POSITION", "1.0"),
+	inside[InventoryUpdated]("inventory.updated", "INVENTORY_POSITION", "2.0"),
 	inside[InventoryLowStock]("inventory.low_stock", "INVENTORY_POSITION", "1.0"),
 	inside[LotExpiring]("inventory.lot_expiring", "LOT", "1.0"),
 	inside[RuleChanged]("inventory.rule_changed", "REPLENISHMENT_RULE", "1.0"),
@@ -86,7 +86,7 @@ func mustEntry[T Payload](d Definition) *entry {
 	if err != nil {
 		panic(err)
 	}
-	e.Schema = schemaText(e.schemaFile())
+	e.Schema, e.builtIn = schemaText(e.schemaFile()), true
 	return e
 }
 
@@ -94,7 +94,10 @@ func mustEntry[T Payload](d Definition) *entry {
 type entry struct {
 	Definition
 	codec codec
-	given bool // the schema is not made from the struct
+	older *codec // of the version before, where that differs in names alone
+	given bool   // the schema is not made from the struct
+	// builtIn: the schemas of former versions were made from the struct of then.
+	builtIn bool
 }
 
 // schemaFile is the name of the file of the type's schema.
@@ -128,6 +131,9 @@ func catalogueOf(entries []*entry) *catalogue {
 		for _, e := range entries {
 			if s := set.payloads[e.Type][e.Version]; s != nil && !e.given {
 				s.fast = e.codec.object.accepts
+			}
+			if s := set.payloads[e.Type][e.Older()]; s != nil && e.older != nil && e.builtIn {
+				s.fast = e.older.object.accepts
 			}
 		}
 		return set

@@ -63,6 +63,8 @@ func versionOf(typ event.Type) string {
 	switch typ {
 	case "SHELF_INSPECTED":
 		return "2.1"
+	case event.TypeInventoryUpdated:
+		return "2.0"
 	case "TRAY_WEIGHED":
 		return "3.0"
 	}

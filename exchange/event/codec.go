@@ -63,7 +63,8 @@ func checkPayload(p Payload) *FieldError {
 	return nil
 }
 
-// Encode makes an event. The catalogue provides Type, AggregateType and Version where they are empty. Encode checks its
+// Encode makes an event. The catalogue provides Type, AggregateType and Version where they are empty; Version may also
+// be Definition.Older: the body is then of that version. Encode checks its
 // result against the schemas, so a bad event fails here and not in its consumers. The same envelope and payload
 // result in the same bytes. The error is a *FieldError.
 func Encode(env Envelope, p Payload) (Any, error) {
@@ -80,12 +81,12 @@ func Encode(env Envelope, p Payload) (Any, error) {
 	env.Type = e.Type
 	env.AggregateType = cmp.Or(env.AggregateType, e.AggregateType)
 	env.Version = cmp.Or(env.Version, e.Version)
-	if env.Version != e.Version { // the payload is one of the current version
+	if env.Version != e.Version && env.Version != e.Older() { // the payload is one of the current version
 		return Any{}, noVersion(env.Version, e)
 	}
-	a, ferr := write(e, env, p)
-	if ferr != nil {
-		return Any{}, ferr
+	a, err := e.write(env, p)
+	if err != nil {
+		return Any{}, err
 	}
 	if err := Validate(a.Body); err != nil {
 		return Any{}, err
@@ -166,8 +167,29 @@ func (s *scratch[T]) put(v *T) {
 
 var envelopes scratch[Envelope]
 
+// write makes an event in the version of the envelope, which is the current or the older one.
+func (e *entry) write(env Envelope, p Payload) (Any, error) {
+	c := e.codecOf(env.Version)
+	version := env.Version
+	if c == nil {
+		c, env.Version = &e.codec, e.Version
+	}
+	a, ferr := write(e, c, env, p)
+	if ferr != nil {
+		return Any{}, ferr
+	}
+	if version != env.Version {
+		body, err := Convert(a.Body, version)
+		if err != nil {
+			return Any{}, err
+		}
+		a.Body, a.Version = body, version
+	}
+	return a, nil
+}
+
 // write makes an event without checking the schemas. Its envelope and payload are as Decode will return them.
-func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
+func write(e *entry, c *codec, env Envelope, p Payload) (Any, *FieldError) {
 	if !e.codec.has(p) {
 		return Any{}, &FieldError{Field: "payload", Problem: fmt.Sprintf("a Go type that is not the catalogue's for %s", e.Type)}
 	}
@@ -180,7 +202,7 @@ func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
 		return Any{}, err
 	}
 	w.member(`,"payload":`)
-	p, err := e.codec.write(w, p)
+	p, err := c.write(w, p)
 	if err != nil {
 		return Any{}, err.within("payload")
 	}
@@ -204,10 +226,14 @@ func (d *document) event(body []byte) (Any, *FieldError) {
 	if ferr != nil {
 		return Any{}, ferr
 	}
-	if major(env.Version) != major(e.Version) {
+	c := e.codecOf(env.Version)
+	switch c {
+	case nil:
 		return Any{}, &FieldError{Field: "version", Problem: fmt.Sprintf("want %s.x of %s, got %s", major(e.Version), e.Type, quote(env.Version))}
+	case e.older:
+		env.Version = e.Version
 	}
-	p, next := r.payload(e, next)
+	p, next := r.payload(c, next)
 	if r.err == nil {
 		r.fields(envelopeTail, v, 0, next)
 	}
@@ -218,7 +244,7 @@ func (d *document) event(body []byte) (Any, *FieldError) {
 }
 
 // payload reads the event's payload, which it first looks for at index next, and returns the index after it.
-func (r *reader) payload(e *entry, next int32) (Payload, int32) {
+func (r *reader) payload(c *codec, next int32) (Payload, int32) {
 	switch i := r.doc.member(0, next, "payload"); {
 	case i < 0:
 		r.fail("payload", "missing")
@@ -227,7 +253,7 @@ func (r *reader) payload(e *entry, next int32) (Payload, int32) {
 		r.mismatch(i, wantObject)
 		return nil, next
 	default:
-		return e.codec.read(r, i), r.doc.nodes[i].next
+		return c.read(r, i), r.doc.nodes[i].next
 	}
 }
 

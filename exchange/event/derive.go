@@ -53,8 +53,14 @@ func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
 // the cause's eventId when the cause has none; its causationId is the cause's eventId; its source is the worker. The
 // sequence is the aggregate's version number, 0 when it has none.
 func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
+	return DeriveIn("", worker, cause, ordinal, aggregateID, sequence, p)
+}
+
+// DeriveIn is Derive in a version: the current one or Definition.Older; "" is the current one.
+func DeriveIn(version, worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
 	causeID := cause.ID.String()
 	return Encode(Envelope{
+		Version:     version,
 		ID:          DeriveID(worker, cause.ID, ordinal),
 		AggregateID: aggregateID,
 		TenantID:    cause.TenantID,

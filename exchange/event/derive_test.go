@@ -52,7 +52,7 @@ func TestDeriveInherits(t *testing.T) {
 	cause, p, a := typical(t)
 	want := event.Envelope{
 		ID: event.DeriveID("ledger", cause.ID, 0), Type: event.TypeInventoryUpdated, AggregateType: "INVENTORY_POSITION",
-		AggregateID: "UK-WH/85123A", TenantID: cause.TenantID, Timestamp: cause.Timestamp, Version: "1.0",
+		AggregateID: "UK-WH/85123A", TenantID: cause.TenantID, Timestamp: cause.Timestamp, Version: "2.0",
 		Metadata: event.Metadata{
 			Source: "ledger", UserID: "till-7", CorrelationID: "sale-541431", CausationID: cause.ID.String(),
 			Traceparent: cause.Metadata.Traceparent, Sequence: 42,

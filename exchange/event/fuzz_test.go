@@ -42,7 +42,7 @@ func FuzzDecode(f *testing.F) {
 		if !json.Valid(body) {
 			t.Fatalf("taken, and no JSON: %s", body)
 		}
-		again, ferr := write(known.Load().byType[a.Type], a.Envelope, a.Payload)
+		again, ferr := known.Load().byType[a.Type].write(a.Envelope, a.Payload)
 		if ferr != nil {
 			t.Fatalf("writing %s: %v", body, ferr)
 		}

@@ -122,8 +122,8 @@ type InventoryUpdated struct {
 	Reserved Decimal `json:"reserved,omitzero"`
 	// onHand less reserved.
 	Available Decimal `json:"available"`
-	// The change that the movement made; negative when goods went out.
-	Quantity        Decimal         `json:"quantity"`
+	// What the movement changed of onHand; negative when goods went out.
+	Change          Decimal         `json:"change"`
 	TransactionID   string          `json:"transactionId"`
 	TransactionType TransactionType `json:"transactionType"`
 	PurchaseOrderID string          `json:"purchaseOrderId,omitempty"`

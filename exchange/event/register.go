@@ -104,7 +104,8 @@ func entryOf[T Payload](d Definition) (*entry, error) {
 	if err := d.checkFormer(); err != nil {
 		return nil, err
 	}
-	return &entry{Definition: d, codec: codecOf[T](o), given: d.Schema != ""}, nil
+	e := &entry{Definition: d, codec: codecOf[T](o), given: d.Schema != ""}
+	return e, e.addOlder(codecOf[T])
 }
 
 // schemasAlone are the texts of the schemas of one type, and of the envelope.

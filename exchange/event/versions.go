@@ -19,11 +19,21 @@ type Former struct {
 	// leaves alone what it does not know. Values are those of encoding/json, numbers are json.Number. nil is right
 	// where the next version reads such a payload as it is, which a new minor version must.
 	Upcast func(payload map[string]any) error
+	// Downcast is the way back, as Upcast is: Downcast after Upcast leaves a payload as it was. With it the type can be
+	// migrated without a halt: workers emit this version until an operator starts the migration, and consumers that
+	// read no other get it until the end. nil: the next version is emitted at once.
+	Downcast func(payload map[string]any) error
+
+	// names are the fields that the next version names anew, by their names in this one; see Renamed.
+	names map[string]string
 }
 
 // formers are the former versions of the built-in types, oldest first. A version moves here when the catalogue gets
 // the next one; its schema's file stays, and its golden events too.
-var formers = map[Type][]Former{}
+var formers = map[Type][]Former{
+	// quantity was the signed change of a movement; everywhere else a quantity counts goods.
+	TypeInventoryUpdated: {Renamed("1.0", "", map[string]string{"quantity": "change"})},
+}
 
 // checkFormer checks that the former versions ascend to the current one, and that each reaches the next.
 func (d *Definition) checkFormer() error {
@@ -41,6 +51,10 @@ func (d *Definition) checkFormer() error {
 			return fmt.Errorf("the former version %s of %s has no Schema", f.Version, d.Type)
 		case f.Upcast == nil && major(f.Version) != major(next):
 			return fmt.Errorf("the former version %s of %s has no Upcast to %s", f.Version, d.Type, next)
+		case f.Downcast != nil && f.Upcast == nil:
+			return fmt.Errorf("the former version %s of %s has a Downcast and no Upcast", f.Version, d.Type)
+		case f.Downcast != nil && i+1 < len(d.Former):
+			return fmt.Errorf("the former version %s of %s has a Downcast: only the newest of them can be emitted", f.Version, d.Type)
 		}
 	}
 	return nil
@@ -104,7 +118,7 @@ func (d *document) current(check bool) (*document, *FieldError) {
 		}
 	}
 	e, steps := d.upcastsOf()
-	if steps == nil {
+	if steps == nil || e.readsAsIs(steps) {
 		return d, nil
 	}
 	text, ferr := d.upcast(e, steps)
@@ -127,37 +141,48 @@ func (d *document) current(check bool) (*document, *FieldError) {
 
 // upcast returns the text of the event in the current version.
 func (d *document) upcast(e *entry, steps []Former) ([]byte, *FieldError) {
-	whole := d.value(0).(map[string]any)
+	return d.rewritten(e.Version, func(payload map[string]any) *FieldError {
+		for _, f := range steps {
+			if f.Upcast == nil {
+				continue
+			}
+			if err := apply(f.Upcast, payload); err != nil {
+				return &FieldError{Field: "payload", Problem: fmt.Sprintf("cannot be upcast from version %s of %s: %v", f.Version, e.Type, err)}
+			}
+		}
+		return nil
+	})
+}
+
+// rewritten returns the text of the event in another version, once change has made its payload one of that version.
+func (d *document) rewritten(version string, change func(payload map[string]any) *FieldError) ([]byte, *FieldError) {
+	whole, _ := d.value(0).(map[string]any)
 	payload, ok := whole["payload"].(map[string]any)
 	if !ok {
 		return nil, &FieldError{Field: "payload", Problem: wantObject}
 	}
-	for _, f := range steps {
-		if f.Upcast == nil {
-			continue
-		}
-		if err := f.apply(payload); err != nil {
-			return nil, &FieldError{Field: "payload", Problem: fmt.Sprintf("cannot be upcast from version %s of %s: %v", f.Version, e.Type, err)}
-		}
+	if ferr := change(payload); ferr != nil {
+		return nil, ferr
 	}
-	whole["version"] = e.Version
+	whole["version"] = version
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // the text may be shown
 	if err := encoder.Encode(whole); err != nil {
-		return nil, &FieldError{Field: "payload", Problem: fmt.Sprintf("cannot be upcast to version %s of %s: %v", e.Version, e.Type, err)}
+		return nil, &FieldError{Field: "payload", Problem: fmt.Sprintf("cannot be written in version %s: %v", version, err)}
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// apply calls Upcast. Its panic is an error: a payload that was not checked may hold any type of value.
-func (f *Former) apply(payload map[string]any) (err error) {
+// apply calls an Upcast or a Downcast. Its panic is an error: a payload that was not checked may hold any type of
+// value.
+func apply(change func(map[string]any) error, payload map[string]any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the upcaster panicked: %v", p)
 		}
 	}()
-	return f.Upcast(payload)
+	return change(payload)
 }
 
 // Upcast returns an event's body in its type's current version: body itself when no upcaster changes it. Unknown

@@ -27,7 +27,7 @@ const (
 	HeaderDeferred           = "x-deferred"             // how often it has waited for a dependency; not an attempt
 	HeaderWaitsFor           = "x-waits-for"            // the dependency it waits for
 	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
-	HeaderTraceparent        = "traceparent"            // W3C Trace Context, as an external publisher's own tracing sets it
+	HeaderTraceparent        = "traceparent"            // W3C Trace Context, as an external publisher sets it
 	HeaderUserID             = "x-user-id"              // who published the message that this one is a copy of
 	HeaderReplay             = "x-replay"               // the replay that published it, by number
 	HeaderReplayAgain        = "x-replay-again"         // true: its worker handles the event again

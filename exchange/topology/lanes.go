@@ -114,7 +114,13 @@ func (s Subscription) EventBindings() (bindings []BindingSpec) {
 		to = BindingSpec{Exchange: Events, To: LanesName(s.Worker)}
 	}
 	for _, to.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(s.RoutingKeys))) {
-		bindings = append(bindings, to)
+		from := s.From[to.RoutingKey]
+		if len(from) == 0 {
+			from = []string{Events}
+		}
+		for _, to.Exchange = range from {
+			bindings = append(bindings, to)
+		}
 	}
 	return append(bindings, laneBindings(s.Worker, s.Lanes.Routed)...)
 }

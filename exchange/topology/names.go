@@ -8,6 +8,7 @@ import (
 // The exchanges, and the queues that belong to no worker.
 const (
 	Events        = "composerp.events"          // topic: every event, by its routing key
+	EventsV1      = "composerp.events.v1"       // topic: the older version of types that have two live ones
 	Retry         = "composerp.retry"           // topic: to a retry queue, or back to a worker's queue, by its name
 	Dead          = "composerp.dead"            // topic: dead letters, by the name of the worker's queue
 	Unrouted      = "composerp.unrouted"        // fanout, and its queue: events without a binding

@@ -51,6 +51,12 @@ func StreamOf(r Retention) Topology {
 	}
 }
 
+// OlderEvents is the exchange for the older versions of types that have two live ones. It has no alternate exchange: an
+// event that no queue wants in its older version has been routed in the newer one.
+func OlderEvents() Topology {
+	return Topology{Exchanges: []ExchangeSpec{{Name: EventsV1, Kind: "topic"}}}
+}
+
 // WithStream is the topology and the stream behind it.
 func (t Topology) WithStream(r Retention) Topology {
 	s := StreamOf(r)

@@ -16,6 +16,10 @@ type Subscription struct {
 	ExternalOnly bool            // consume only external publishers' events, not the relay's
 	Ordered      bool            // its queue can be divided into lanes
 	Lanes        Lanes           // of an ordered worker
+	// Reads has the version of each routing key whose older version alone it reads; From the exchanges that such a key
+	// comes from now, composerp.events where it has none.
+	Reads map[string]string
+	From  map[string][]string
 }
 
 // Topology is everything the broker must hold, in the order of declaration. All of it is durable, and all queues are

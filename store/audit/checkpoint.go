@@ -76,11 +76,13 @@ type snapshotInfo struct {
 	Last          int64     `db:"last"` // the newest checkpoint's number; 0: none
 	Next          int64     `db:"next"` // the number of this audit and of its checkpoint
 	Fits          bool      `db:"fits"`
+	Archived      int64     `db:"archived"` // the log begins at this position; what is before it was proven and archived
+	ArchivedCount int64     `db:"archived_count"`
 }
 
-// Dropping an inbox generation waits for this lock, and a later audit sees that it is gone. The lock comes before the
-// snapshot.
-var lockInboxForAudit = pg.SQL(`LOCK TABLE inbox IN ACCESS SHARE MODE`)
+// Dropping an inbox generation or a partition of the log waits for this lock, and a later audit sees that it is gone.
+// The lock comes before the snapshot.
+var lockForAudit = pg.SQL(`LOCK TABLE inbox, event_log IN ACCESS SHARE MODE`)
 
 // The search for the ends starts some pages earlier: pages are added several at a time, and the newest may have no row
 // yet. An epoch's first tick has read the sequence past all events of earlier epochs.
@@ -91,7 +93,8 @@ SELECT clock_timestamp() AS now, n.epoch, pg_current_snapshot()::text AS snapsho
        pg_relation_filenode('admission')::bigint AS admission_file, pg_relation_filenode('movement')::bigint AS movement_file,
        format('(%s,0)', greatest(0, pg_relation_size('admission') / current_setting('block_size')::int - 64)) AS admission_page,
        format('(%s,0)', greatest(0, pg_relation_size('movement') / current_setting('block_size')::int - 64)) AS movement_page,
-       coalesce((SELECT max(id) FROM audit_checkpoint), 0) AS last, nextval('audit_number') AS next, EXISTS (SELECT ` + eventlog.EpochFitsSQL + `) AS fits
+       coalesce((SELECT max(id) FROM audit_checkpoint), 0) AS last, nextval('audit_number') AS next, EXISTS (SELECT ` + eventlog.EpochFitsSQL + `) AS fits,
+       (SELECT coalesce(max(high), 0) FROM log_archive) AS archived, (SELECT coalesce(sum(events), 0) FROM log_archive) AS archived_count
 FROM (SELECT max(epoch) AS epoch FROM epoch) n`)
 
 var auditMovedSince = pg.SQL(`
@@ -106,7 +109,7 @@ FROM audit_checkpoint WHERE id = $1`)
 
 // begin takes the snapshot, and decides what to check.
 func (a *run) begin(ctx context.Context) error {
-	if _, err := pg.Exec(ctx, a.tx, lockInboxForAudit); err != nil {
+	if _, err := pg.Exec(ctx, a.tx, lockForAudit); err != nil {
 		return err
 	}
 	if err := pg.Get(ctx, a.tx, &a.began, auditBegin); err != nil {

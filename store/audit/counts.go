@@ -16,8 +16,10 @@ type Counts struct {
 	ByType    map[string]int64 `json:"byType"`
 	Consumers []ConsumerCounts `json:"consumers"`
 	Movements int64            `json:"movements"`
-	Positions int64            `json:"positions"`
-	Items     int64            `json:"items"`
+	// Archived events were proven before they left the database. A full audit does not count them among Events.
+	Archived  int64 `json:"archived,omitempty"`
+	Positions int64 `json:"positions"`
+	Items     int64 `json:"items"`
 	// UnitsNet is the stock at all real locations together.
 	UnitsNet event.Decimal `json:"unitsNet"`
 }
@@ -111,6 +113,7 @@ func (a *run) tallyLog(ctx context.Context) error {
 func (a *run) counts(ctx context.Context) (Counts, error) {
 	counts := Counts{
 		Events: a.tally.events(), Published: a.tally.Published, ByType: a.tally.Events, Movements: a.tally.Checks["movements"], Consumers: []ConsumerCounts{},
+		Archived: a.began.ArchivedCount,
 	}
 	if err := pg.Select(ctx, a.tx, &counts.Consumers, auditCountConsumers); err != nil {
 		return counts, fmt.Errorf("counting what consumers have handled: %w", err)

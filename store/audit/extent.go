@@ -17,8 +17,9 @@ type extent struct {
 	fresh string
 	// each keeps a lateral lookup a lookup by key: the planner cannot turn it into a join.
 	each string
-	// lines are the movements to check, as a table.
-	lines string
+	// lines are the movements to check, as a table. Movements stay when the log is archived: implied are those whose
+	// events the log has, reported those whose INVENTORY_UPDATED it has.
+	lines, implied, reported string
 	// base are the positions at the checkpoint, as a table: the lines continue from them.
 	base string
 }
@@ -26,7 +27,11 @@ type extent struct {
 var everything = extent{
 	fresh: `true`,
 	lines: `movement`,
-	base:  `(SELECT 0::bigint AS position_id, 0::bigint AS sequence, 0::numeric AS on_hand WHERE false)`,
+	// An event from outside has its position in admission; a position's movements are reported in their order.
+	implied: `(SELECT m.* FROM movement m WHERE {archived} = 0 OR NOT EXISTS (SELECT FROM admission a WHERE a.event_id = m.event_id AND a.seq < {archived}))`,
+	reported: `(SELECT m.* FROM movement m LEFT JOIN (SELECT p.id, o.sequence FROM log_opening o JOIN position p USING (tenant_id, item_id, location_id)) o ON o.id = m.position_id
+               WHERE o.id IS NULL OR m.sequence > o.sequence)`,
+	base: `(SELECT 0::bigint AS position_id, 0::bigint AS sequence, 0::numeric AS on_hand WHERE false)`,
 }
 
 // A movement is as old as its INVENTORY_UPDATED, and so found without its own index: by the events that report or
@@ -35,9 +40,11 @@ var sinceCheckpoint = extent{
 	since: true,
 	fresh: `(e.seq > {floor} AND NOT ` + eventlog.SeenBySQL(`{epoch}`, `{since}`) + `)`,
 	each:  `OFFSET 0`,
-	lines: `(SELECT m.* FROM audit_moved w CROSS JOIN LATERAL (SELECT * FROM movement m WHERE m.event_id = w.event_id OFFSET 0) m WHERE w.checkpoint = {now})`,
-	base:  `audit_position`,
+	lines: movedSince, implied: movedSince, reported: movedSince,
+	base: `audit_position`,
 }
+
+const movedSince = `(SELECT m.* FROM audit_moved w CROSS JOIN LATERAL (SELECT * FROM movement m WHERE m.event_id = w.event_id OFFSET 0) m WHERE w.checkpoint = {now})`
 
 // only returns the text for an audit since a checkpoint, "" for a full one.
 func (w extent) only(text string) string {
@@ -69,7 +76,7 @@ func settled(e string) string {
 // auditTypes are the types of the marks that a text may have for its parameters.
 var auditTypes = map[string]string{
 	"since": "pg_snapshot", "epoch": "int", "floor": "bigint", "before": "bigint", "now": "bigint", "settled": "pg_snapshot", "settledEpoch": "int",
-	"consumers": "text[]", "fewest": "bigint[]", "nowhere": "bigint", "admissionEnd": "tid", "movementEnd": "tid",
+	"consumers": "text[]", "fewest": "bigint[]", "nowhere": "bigint", "admissionEnd": "tid", "movementEnd": "tid", "archived": "bigint",
 }
 
 // namedStatement is a statement and the names of its parameters, in order.

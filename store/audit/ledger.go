@@ -41,7 +41,7 @@ implied AS (
 ), line AS (
     SELECT m.event_id, m.line, m.position_id, m.quantity, m.on_hand, m.sequence, m.occurred_at, m.type, p.tenant_id, p.item_id, p.location_id,
            coalesce(m.sequence <= b.sequence, false) AS proven
-    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
+    FROM ` + w.implied + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
 )`
 }
 
@@ -186,14 +186,15 @@ WITH updates AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause,
            row_number() OVER (PARTITION BY e.metadata ->> 'causationId' ORDER BY e.seq) AS nth, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,
            e.payload ->> 'itemId' AS item_id, e.payload ->> 'locationId' AS location_id,
-           (e.payload -> 'onHand')::numeric AS on_hand, (e.payload -> 'quantity')::numeric AS quantity
+           (e.payload -> 'onHand')::numeric AS on_hand,
+           coalesce(e.payload -> 'change', e.payload -> 'quantity')::numeric AS quantity -- before version 2.0: quantity
     FROM (SELECT e.seq, e.event_id, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload, e.b -> 'metadata' AS metadata
           FROM (SELECT e.seq, e.event_id, ` + body + ` AS b FROM event_log e WHERE e.type = 'INVENTORY_UPDATED' AND ` + w.fresh + ` OFFSET 0) e
           OFFSET 0) e
 ), line AS (
-    SELECT m.event_id, m.event_id::text AS cause, m.line / 2 + 1 AS nth, m.type, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id,
+    SELECT m.event_id, m.event_id::text AS cause, ` + w.either(`row_number() OVER (PARTITION BY m.event_id ORDER BY m.line)`, `m.line / 2 + 1`) + ` AS nth, m.type, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id,
            coalesce(m.sequence <= b.sequence, false) AS proven
-    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id WHERE m.line IN (0, 2)
+    FROM ` + w.reported + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id WHERE m.line IN (0, 2)
 ), judged AS MATERIALIZED (
     SELECT s.seq AS sort_key, coalesce(m.event_id, s.event_id) AS event_id, coalesce(m.type, 'INVENTORY_UPDATED') AS type, NULL::text AS consumer,
            coalesce(m.tenant_id, s.tenant_id) AS tenant_id, coalesce(m.item_id, s.item_id) AS item_id, coalesce(m.location_id, s.location_id) AS location_id,

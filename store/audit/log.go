@@ -19,7 +19,7 @@ WITH twice AS (
                 WHEN a.event_id <> e.event_id THEN format('stands at position %s, where event %s was admitted', e.seq, a.event_id)
                 WHEN a.body_sha256 <> e.body_sha256 OR e.body_sha256 <> sha256(convert_to(e.body, 'UTF8'))
                 THEN format('has another body at position %s than it was logged with', e.seq) END AS problem
-    FROM event_log e FULL JOIN admission a ON a.seq = e.seq LEFT JOIN twice t ON t.event_id = e.event_id
+    FROM event_log e FULL JOIN (SELECT * FROM admission WHERE seq >= {archived}) a ON a.seq = e.seq LEFT JOIN twice t ON t.event_id = e.event_id
 )` + result), since: marked(auditLogSince)}
 
 // New events are compared with the admissions of their ids, and new rows of admission with the log. What was left open

@@ -62,7 +62,7 @@ var auditUnlogged = twoVariants(func(w extent) string {
 	return `
 INSERT INTO audit_open (checkpoint, consumer, event_id)
 SELECT DISTINCT {now}, '` + auditedIntake + `', m.event_id
-FROM ` + w.lines + ` m LEFT JOIN LATERAL (SELECT a.seq FROM admission a WHERE a.event_id = m.event_id ` + w.each + `) a ON true
+FROM ` + w.implied + ` m LEFT JOIN LATERAL (SELECT a.seq FROM admission a WHERE a.event_id = m.event_id ` + w.each + `) a ON true
 WHERE a.seq IS NULL
 ON CONFLICT DO NOTHING`
 })

@@ -145,7 +145,7 @@ func (a *run) arguments(s namedStatement) []any {
 	consumers, fewest := a.scope.fewest()
 	values := map[string]any{
 		"now": a.began.Next, "before": a.began.Last, "settled": sqlvalue.Nullable(a.scope.Settled),
-		"settledEpoch": a.scope.SettledEpoch, "consumers": consumers, "fewest": fewest, "nowhere": sql.NullInt64{Valid: a.scope.Fewest == nil},
+		"settledEpoch": a.scope.SettledEpoch, "archived": a.began.Archived, "consumers": consumers, "fewest": fewest, "nowhere": sql.NullInt64{Valid: a.scope.Fewest == nil},
 	}
 	if a.last != nil {
 		values["since"], values["epoch"], values["floor"] = a.last.Snapshot, a.last.Epoch, a.last.Floor

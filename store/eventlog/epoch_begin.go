@@ -39,8 +39,8 @@ func BeginEpoch(ctx context.Context, db *store.DB, by operatorlog.By, force bool
 	return true, nil
 }
 
-// analyze gathers statistics. A restored database has none, and what reads it before PostgreSQL has gathered them by itself is
-// planned without: an audit takes minutes instead of seconds.
+// analyze gathers statistics. A restored database has none, and what reads it before PostgreSQL has gathered them by
+// itself is planned without: an audit takes minutes instead of seconds.
 func analyze(ctx context.Context, tx store.Tx) error {
 	if _, err := pg.Exec(ctx, tx, epochSettings); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
@@ -42,6 +43,8 @@ type Query struct {
 	Reverse bool
 	// Seen: only what this tick has seen, by its Epoch, Snapshot and MaxSeq. The zero Mark: all that is committed.
 	Seen Mark
+	// Archives, unless nil, are read before the log.
+	Archives *archive.Folder
 	// Progress, if set, is called with how many places of the log have been read, and how many there are.
 	Progress func(read, all int64)
 }
@@ -102,7 +105,7 @@ func Each(ctx context.Context, db *store.DB, q Query, take func([]Event) error) 
 	if err != nil {
 		return Result{}, err
 	}
-	err = r.run(ctx, from, to)
+	err = r.complete(ctx, from, func() error { return r.run(ctx, from, to) })
 	return r.result, err
 }
 
@@ -121,53 +124,6 @@ func begin(ctx context.Context, db *store.DB, q Query, take func([]Event) error)
 	return r, nil
 }
 
-var begins = pg.SQL(`SELECT coalesce((SELECT min(seq) FROM event_log), 1) - 1`)
-
-var placeOf = pg.SQL(`SELECT seq FROM admission WHERE event_id = $1`)
-
-// An event that was logged before a moment drew its number before that moment's statements ended, which the timeout
-// bounds; some tick after that has seen the number.
-var endOf = pg.SQL(`SELECT max_seq FROM tick WHERE made_at >= $1::timestamptz + interval '5 minutes' ORDER BY id LIMIT 1`)
-
-// Bounds returns the places between which everything lies that can match: past one and up to the other.
-func (q *Query) Bounds(ctx context.Context, db *store.DB) (from, to int64, err error) {
-	if to, err = eventlog.End(ctx, db); err != nil {
-		return 0, 0, err
-	}
-	if q.Seen != (Mark{}) {
-		to = min(to, q.Seen.MaxSeq)
-	}
-	if from, err = pg.One[int64](ctx, db, "reading the log's beginning", begins); err != nil {
-		return 0, 0, err
-	}
-	from = max(from, q.After)
-	if q.ID.Valid {
-		place, err := pg.One[int64](ctx, db, "looking for an event among those from outside", placeOf, q.ID.UUID)
-		switch {
-		case err == nil:
-			return max(from, place-1), min(to, place), nil
-		case !errors.Is(err, store.ErrNotFound):
-			return 0, 0, err
-		}
-	}
-	if !q.LoggedFrom.IsZero() {
-		at, err := eventlog.PositionAt(ctx, db, q.LoggedFrom)
-		if err != nil {
-			return 0, 0, err
-		}
-		from = max(from, at.Seq)
-	}
-	if !q.LoggedTo.IsZero() {
-		end, err := pg.One[int64](ctx, db, "reading the log's end then", endOf, q.LoggedTo)
-		if err == nil {
-			to = min(to, end)
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return 0, 0, err
-		}
-	}
-	return from, to, nil
-}
-
 // run reads the places past from and up to to, part by part.
 func (r *reading) run(ctx context.Context, from, to int64) error {
 	r.all = max(0, to-from)
@@ -177,7 +133,7 @@ func (r *reading) run(ctx context.Context, from, to int64) error {
 		if r.q.Reverse {
 			low = to - r.read - n
 		}
-		if err := r.part(ctx, low, low+n); err != nil {
+		if err := r.places(ctx, low, low+n); err != nil {
 			if errors.Is(err, errLimit) {
 				return nil
 			}

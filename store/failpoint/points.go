@@ -60,6 +60,12 @@ var Points = []Point{
 	{"seal.read", "nothing: the next leader reads the same range"},
 	{"seal.sealed", "a seal: the next leader goes on after it"},
 
+	{"archive.written", "a file beside its name: the next run deletes it, and writes it again"},
+	{"archive.verified", "the same"},
+	{"archive.renamed", "a file that is not noted, and the partition: the next run writes the same file again"},
+	{"archive.dropping", "a note, opening balances and a dropped partition, not committed: rolled back, and then the same"},
+	{"archive.committed", "an archive that is done: the next run goes on with the next partition"},
+
 	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
 	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
 	{"redrive.marked", "letters marked as redriven or discarded that are still among the dead: the same command handles them again"},

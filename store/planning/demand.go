@@ -117,8 +117,8 @@ func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.Locati
 
 var closeDays = pg.SQL(`
 WITH due AS (
-    INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
-    SELECT * FROM unnest($5::text[], $6::text[], $7::date[], $8::date[], $9::uuid[], $10::timestamptz[], $11::text[], $12::text[])
+    INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent, replay)
+    SELECT * FROM unnest($5::text[], $6::text[], $7::date[], $8::date[], $9::uuid[], $10::timestamptz[], $11::text[], $12::text[], $13::bigint[])
     ON CONFLICT DO NOTHING
 )
 UPDATE demand_calendar c SET open_day = n.open_day, last_run = n.last_run
@@ -131,10 +131,10 @@ func CloseDays(ctx context.Context, tx store.Tx, calendars []*Calendar, due []Fo
 	for _, c := range calendars {
 		closed.Add(c.Tenant, c.Location, c.Open, c.LastRun)
 	}
-	runs := pg.NewColumns(8, len(due))
+	runs := pg.NewColumns(9, len(due))
 	for i := range due {
 		r := &due[i]
-		runs.Add(r.Tenant, r.Location, r.AsOf, r.Previous, r.ClosedBy, r.ClosedAt, r.CorrelationID, r.Traceparent)
+		runs.Add(r.Tenant, r.Location, r.AsOf, r.Previous, r.ClosedBy, r.ClosedAt, r.CorrelationID, r.Traceparent, r.Replay)
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("closing days of %d locations", len(calendars)), closeDays, append(closed, runs...)...)
 }

@@ -26,6 +26,8 @@ type ForecastRun struct {
 	ClosedAt      time.Time `db:"closed_at"`
 	CorrelationID string    `db:"correlation_id"`
 	Traceparent   string    `db:"traceparent"`
+	// Replay is the replay that ClosedBy follows from, 0 for none.
+	Replay int64 `db:"replay"`
 
 	// NextItem: the items up to it are done.
 	NextItem string `db:"next_item"`
@@ -39,7 +41,7 @@ type ForecastRun struct {
 // previous.
 var takeForecastRun = pg.SQL(`
 SELECT r.tenant_id, r.location_id, r.as_of::text AS as_of, r.previous::text AS previous, r.closed_by, r.closed_at, r.correlation_id,
-       r.traceparent, r.next_item, r.week, coalesce(r.first_day::text, '') AS first_day
+       r.traceparent, r.replay, r.next_item, r.week, coalesce(r.first_day::text, '') AS first_day
 FROM forecast_run r
 WHERE NOT r.done AND NOT EXISTS (
     SELECT FROM forecast_run o

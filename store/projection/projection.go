@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -25,6 +26,10 @@ type Projection struct {
 	Types  []event.Type
 	// Fold writes events to the tables. See the package's first invariant.
 	Fold func(ctx context.Context, tx store.Tx, events []event.Any) error
+	// Opens: a rebuild may begin with the opening balances in place of the events that are archived.
+	Opens bool
+	// Archives, unless nil, are read before the log.
+	Archives *archive.Folder
 }
 
 // Table is a table of a projection. Names and conditions are constants of the program.
@@ -72,16 +77,23 @@ type State struct {
 type Standing struct {
 	Name  string    `db:"name"`
 	Moved time.Time `db:"rebuild_moved_at"`
+	// Seconds are how long ago that was.
+	Seconds int64 `db:"seconds"`
 }
 
 var standingRebuilds = pg.SQL(`
-SELECT name, rebuild_moved_at FROM projection
+SELECT name, rebuild_moved_at, greatest(0, extract(epoch FROM clock_timestamp() - rebuild_moved_at))::bigint AS seconds FROM projection
 WHERE rebuild_version IS NOT NULL AND rebuild_moved_at < clock_timestamp() - make_interval(secs => $1) ORDER BY name`)
 
 // StandingRebuilds are the rebuilds that have not moved for so long. Each keeps the log's ticks since then from being
 // thinned out.
 func StandingRebuilds(ctx context.Context, db *store.DB, forSo time.Duration) ([]Standing, error) {
 	return pg.List[Standing](ctx, db, "reading the rebuilds that stand still", standingRebuilds, forSo.Seconds())
+}
+
+// Behind is about how many log positions the rebuild of a projection has not read.
+func Behind(ctx context.Context, db *store.DB, name string) (int64, error) {
+	return eventlog.Lag(ctx, db, Projection{Name: name}.cursor())
 }
 
 var readState = pg.SQL(`

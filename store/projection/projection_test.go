@@ -62,7 +62,7 @@ func updated(t testing.TB, item string, n int) event.Any {
 	e, err := event.Encode(event.Envelope{
 		ID: uuid.New(), TenantID: "shop", AggregateID: item + "@uk", Timestamp: storetest.Morning, Metadata: event.Metadata{Source: "test", Sequence: int64(n)},
 	}, event.InventoryUpdated{
-		ItemID: item, LocationID: "uk", OnHand: on, Available: on, Quantity: storetest.Decimal(t, "1"), TransactionID: "x", TransactionType: event.TransactionSale,
+		ItemID: item, LocationID: "uk", OnHand: on, Available: on, Change: storetest.Decimal(t, "1"), TransactionID: "x", TransactionType: event.TransactionSale,
 	})
 	storetest.Must(t, err)
 	return e

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/composerp/composerp/exchange/clock"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -113,6 +114,9 @@ func (p Projection) catchUp(ctx context.Context, db *store.DB, lease store.Lease
 	if err != nil {
 		return at, err
 	}
+	if err := p.open(ctx, db, lease, at, progress); err != nil {
+		return at, err
+	}
 	for events := int64(0); ; {
 		read, err := eventlog.ReadPage(ctx, db, at, page)
 		if err != nil || read.Next == at {
@@ -172,6 +176,10 @@ func (p Projection) fold(ctx context.Context, tx store.Tx, names schemas, entrie
 	if err != nil || len(events) == 0 {
 		return err
 	}
+	return p.foldEvents(ctx, tx, names, events)
+}
+
+func (p Projection) foldEvents(ctx context.Context, tx store.Tx, names schemas, events []event.Any) error {
 	if err := names.on(ctx, tx); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventquery"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
@@ -47,6 +48,8 @@ type Asked struct {
 	Filter eventquery.Filter
 	Again  bool // also what the inbox has
 	Rate   int  // events a second; 0: no limit
+	// Archives, unless nil, are read before the log.
+	Archives *archive.Folder
 }
 
 // Replay is a replay and how far it has come.
@@ -93,7 +96,7 @@ func Begin(ctx context.Context, db *store.DB, by operatorlog.By, asked Asked) (r
 	if err != nil {
 		return r, err
 	}
-	q := eventquery.Query{Filter: asked.Filter}
+	q := eventquery.Query{Filter: asked.Filter, Archives: asked.Archives}
 	if q.Seen, err = eventquery.NewestMark(ctx, db); err != nil {
 		return r, err
 	}

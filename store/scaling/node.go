@@ -29,6 +29,7 @@ type Node struct {
 	Queues    pq.StringArray `db:"queues"`
 	FlagSlots pq.Int64Array  `db:"flag_slots"`
 	Paused    pq.StringArray `db:"paused"`
+	Reads     pq.StringArray `db:"reads"` // the versions of event types that its program reads: store/versions
 	Draining  bool           `db:"draining"`
 	StartedAt time.Time      `db:"started_at"`
 	Alive     bool           `db:"alive"`      // its lease has not ended
@@ -48,14 +49,14 @@ func (n Node) Offers(queue string) (slots int, ok bool) {
 // the clock was set back: it has ended (store.Lease).
 const AliveSQL = `(lease_until >= clock_timestamp() AND lease_until <= clock_timestamp() + interval '30 seconds')`
 
-const nodeColumns = `id, term, host, pid, version, capacity, labels, queues, flag_slots, paused, draining, started_at, ` + AliveSQL + ` AS alive,
+const nodeColumns = `id, term, host, pid, version, capacity, labels, queues, flag_slots, paused, reads, draining, started_at, ` + AliveSQL + ` AS alive,
        extract(epoch FROM clock_timestamp() - lease_until) + 15 AS silent_for`
 
 var registerNode = pg.SQL(`
-INSERT INTO worker_node AS n (id, host, pid, version, capacity, labels, queues, flag_slots, lease_until)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9))
+INSERT INTO worker_node AS n (id, host, pid, version, capacity, labels, queues, flag_slots, reads, lease_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, clock_timestamp() + make_interval(secs => $9))
 ON CONFLICT (id) DO UPDATE SET term = n.term + 1, host = excluded.host, pid = excluded.pid, version = excluded.version, capacity = excluded.capacity,
-    labels = excluded.labels, queues = excluded.queues, flag_slots = excluded.flag_slots, lease_until = excluded.lease_until,
+    labels = excluded.labels, queues = excluded.queues, flag_slots = excluded.flag_slots, reads = excluded.reads, lease_until = excluded.lease_until,
     paused = '{}', draining = false, started_at = clock_timestamp()
 WHERE NOT (n.lease_until >= clock_timestamp() AND n.lease_until <= clock_timestamp() + interval '30 seconds')
 RETURNING term`)
@@ -66,7 +67,7 @@ func Register(ctx context.Context, db *store.DB, n Node) (Node, error) {
 	name := n.ID
 	for again := 2; ; again++ {
 		err := db.InTx(ctx, func(tx store.Tx) error {
-			err := pg.Get(ctx, tx, &n.Term, registerNode, n.ID, n.Host, n.PID, n.Version, n.Capacity, list(n.Labels), list(n.Queues), n.FlagSlots, NodeTTL.Seconds())
+			err := pg.Get(ctx, tx, &n.Term, registerNode, n.ID, n.Host, n.PID, n.Version, n.Capacity, list(n.Labels), list(n.Queues), n.FlagSlots, NodeTTL.Seconds(), list(n.Reads))
 			if err != nil {
 				return err
 			}

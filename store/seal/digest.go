@@ -99,6 +99,7 @@ type link struct {
 	sum     hash.Hash
 	digests []byte // as log_seal keeps them
 	events  int
+	partial bool // events of the range were not read: the hash says nothing
 }
 
 func newLink(previous Hash, id, first int64) *link {

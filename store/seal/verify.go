@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
@@ -46,6 +48,8 @@ type Report struct {
 	Events   int64      `json:"events"` // that are sealed
 	LastSeq  int64      `json:"lastSeq"`
 	SealedAt *time.Time `json:"sealedAt,omitempty"` // of the newest seal; nil: nothing is sealed
+	// Archived is how many of the sealed events are in archives that were not given: nothing was read of them.
+	Archived int64 `json:"archived,omitempty"`
 	// Unsealed is how many events are too new to be sealed: nothing is known of them.
 	Unsealed int64 `json:"unsealed"`
 	// Receipts is how many an audit has signed, and Signed how many events the newest of them stands for.
@@ -86,15 +90,19 @@ SELECT ` + entryColumns + `, e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) 
 
 var strayEntries = pg.SQL(`SELECT ` + entryColumns + ` FROM event_log e WHERE e.seq < 1 ORDER BY e.seq LIMIT $1`)
 
-// Verify holds the log against its chain, and the chain against receipts. progress, if set, is called with how many
-// positions of how many are verified.
-func Verify(ctx context.Context, db *store.DB, receipts []Receipt, progress func(done, of int64)) (Report, error) {
-	v := verification{db: db, report: Report{Findings: []Finding{}}, receipts: map[int64][]Receipt{}}
+// Verify holds the log against its chain, and the chain against receipts. archives, unless nil, has what left the
+// database; without them it is not verified. progress, if set, is called with how many positions of how many are
+// verified.
+func Verify(ctx context.Context, db *store.DB, receipts []Receipt, archives *archive.Folder, progress func(done, of int64)) (Report, error) {
+	v := verification{db: db, archives: archives, report: Report{Findings: []Finding{}}, receipts: map[int64][]Receipt{}}
 	for _, r := range receipts {
 		v.receipts[r.ID] = append(v.receipts[r.ID], r)
 	}
 	before, err := Read(ctx, db)
 	if err != nil {
+		return v.report, err
+	}
+	if v.cut, err = archive.Cut(ctx, db); err != nil {
 		return v.report, err
 	}
 	v.report.Unsealed = before.Unsealed
@@ -129,11 +137,19 @@ func Verify(ctx context.Context, db *store.DB, receipts []Receipt, progress func
 		}
 	}
 	v.unseen()
+	if cut, err := archive.Cut(ctx, db); err != nil || cut != v.cut {
+		return v.report, errors.Join(err, ErrCutMeanwhile)
+	}
 	return v.report, nil
 }
 
+// ErrCutMeanwhile means that a partition left the database while the log was read.
+var ErrCutMeanwhile = errors.New("part of the log was archived meanwhile; verify again")
+
 type verification struct {
 	db       *store.DB
+	archives *archive.Folder // nil: not given
+	cut      int64           // what is before it is in archives
 	report   Report
 	receipts map[int64][]Receipt // by the seal that they sign; those that were compared are gone
 	last     row
@@ -149,7 +165,7 @@ func (v *verification) verify(ctx context.Context, s *row) error {
 	if err != nil {
 		return err
 	}
-	if l.end(s.Last) != s.Hash && v.report.Found == before {
+	if !l.partial && l.end(s.Last) != s.Hash && v.report.Found == before {
 		v.report.find(Finding{Kind: Chain, Seal: s.ID, What: fmt.Sprintf("seal %d, of positions %d to %d, was changed: its events are those that it lists, and its hash is another", s.ID, s.First, s.Last)})
 	}
 	for _, r := range v.receipts[s.ID] {
@@ -176,33 +192,58 @@ func (v *verification) compare(ctx context.Context, s *row) (*link, error) {
 		v.report.find(Finding{Kind: Chain, Seal: s.ID, What: fmt.Sprintf("seal %d: %v", s.ID, err)})
 	}
 	l := newLink(v.last.Hash, s.ID, s.First)
-	err = pg.Each(ctx, v.db, fmt.Sprintf("reading the events of seal %d", s.ID), sealedEntries, func(row *sql.Rows) error {
-		var e entry
-		if err := e.scan(row, &e.intact); err != nil {
-			return err
-		}
-		digest := e.digest()
-		l.add(e.seq, digest)
-		mark, sealed := marks[e.seq]
-		delete(marks, e.seq)
-		switch {
-		case !sealed:
-			v.inserted(&e, s.ID)
-		case !e.intact:
-			v.event(Edited, &e, s.ID, "its body is not the one that was logged")
-		case string(digest[:prefixBytes]) != string(mark[:]):
-			v.event(Edited, &e, s.ID, "its header, its times, or its body together with the body's hash are not those that were logged")
-		}
-		return nil
-	}, s.First, s.Last)
-	if err != nil {
+	if err = v.each(ctx, s, func(e *entry) { v.entry(l, marks, s.ID, e) }); err != nil {
 		return nil, err
 	}
 	v.report.Events += int64(l.events)
 	for _, seq := range slices.Sorted(maps.Keys(marks)) {
+		if v.archives == nil && seq < v.cut {
+			v.report.Archived++
+			l.partial = true
+			continue
+		}
 		v.report.find(Finding{Kind: Removed, Seq: seq, Seal: s.ID, What: "the event that was logged there is gone"})
 	}
 	return l, nil
+}
+
+// each reads the events of a seal's range, first those in archives.
+func (v *verification) each(ctx context.Context, s *row, take func(*entry)) error {
+	if v.archives != nil && s.First < v.archives.Cut {
+		err := v.archives.Frames(s.First-1, s.Last, false, func(rows []archive.Row) error {
+			for i := range rows {
+				take(archived(&rows[i]))
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return pg.Each(ctx, v.db, fmt.Sprintf("reading the events of seal %d", s.ID), sealedEntries, func(row *sql.Rows) error {
+		var e entry
+		if err := e.scan(row, &e.intact); err != nil {
+			return err
+		}
+		take(&e)
+		return nil
+	}, s.First, s.Last)
+}
+
+// entry holds an event against its seal, and takes it out of those that are missing.
+func (v *verification) entry(l *link, marks map[int64]mark, seal int64, e *entry) {
+	digest := e.digest()
+	l.add(e.seq, digest)
+	mark, sealed := marks[e.seq]
+	delete(marks, e.seq)
+	switch {
+	case !sealed:
+		v.inserted(e, seal)
+	case !e.intact:
+		v.event(Edited, e, seal, "its body is not the one that was logged")
+	case string(digest[:prefixBytes]) != string(mark[:]):
+		v.event(Edited, e, seal, "its header, its times, or its body together with the body's hash are not those that were logged")
+	}
 }
 
 func (v *verification) event(kind Kind, e *entry, seal int64, what string) {

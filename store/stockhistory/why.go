@@ -12,6 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/internal/sqlvalue"
 	"github.com/composerp/composerp/store/masterdata"
@@ -88,6 +89,8 @@ type Question struct {
 	Last int
 	// Before: only movements before this sequence number; 0: all.
 	Before int64
+	// Archives, unless nil, have the events that the log does not have any more.
+	Archives *archive.Folder
 }
 
 // position is a row of the ledger beside that of the read model.
@@ -153,7 +156,10 @@ func Explain(ctx context.Context, db *store.DB, q Question) (Explanation, error)
 	if err := x.read(ctx, tx, q); err != nil {
 		return x, fmt.Errorf("explaining the stock of %s at %s: %w", q.Item, q.Location, err)
 	}
-	return x, nil
+	if err := tx.Rollback(); err != nil {
+		return x, err
+	}
+	return x, x.readArchived(ctx, db, q.Archives)
 }
 
 func (x *Explanation) read(ctx context.Context, tx store.Tx, q Question) error {

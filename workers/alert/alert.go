@@ -57,7 +57,7 @@ func lowStock(e event.Of[event.InventoryLowStock]) notify.Message {
 		severity = critical
 	}
 	return notify.Message{
-		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
+		Key:     webcall.IdempotencyKey(e.ID.String(), "alert"),
 		About:   p.ItemID + " at " + p.LocationID,
 		Summary: fmt.Sprintf("%s at %s is low: %s available, threshold %s.", p.ItemID, p.LocationID, p.Available, p.Threshold),
 		Labels: map[string]string{
@@ -69,7 +69,7 @@ func lowStock(e event.Of[event.InventoryLowStock]) notify.Message {
 func lotExpiring(e event.Of[event.LotExpiring]) notify.Message {
 	p := e.Payload
 	return notify.Message{
-		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
+		Key:     webcall.IdempotencyKey(e.ID.String(), "alert"),
 		About:   fmt.Sprintf("%s at %s, lot %s", p.ItemID, p.LocationID, p.LotNumber),
 		Summary: fmt.Sprintf("Lot %s of %s at %s expires on %s: %s left.", p.LotNumber, p.ItemID, p.LocationID, p.ExpiryDate, p.Quantity),
 		Labels: map[string]string{

@@ -88,7 +88,7 @@ func movement(t testing.TB) event.Any {
 	t.Helper()
 	one := event.NewDecimal(1)
 	return workertest.Event(t, event.InventoryUpdated{
-		ItemID: "cup", LocationID: "shop", OnHand: one, Available: one, Quantity: one, TransactionID: "x", TransactionType: event.TransactionReturn,
+		ItemID: "cup", LocationID: "shop", OnHand: one, Available: one, Change: one, TransactionID: "x", TransactionType: event.TransactionReturn,
 	}, func(env *event.Envelope) { env.Timestamp = day(9) })
 }
 

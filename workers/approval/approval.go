@@ -32,8 +32,10 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/purchasing"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // Policy is who has approved an order that no person had to look at.
@@ -44,7 +46,8 @@ const source = "approval"
 
 // New declares the approval worker.
 func New() worker.Worker {
-	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), emits.Types(event.TypePurchaseOrderApproved), worker.Linger(50*time.Millisecond))
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), emits.Types(event.TypePurchaseOrderApproved), worker.Linger(50*time.Millisecond),
+		keeps.Tables(shadow.Table{Name: "purchase_order", Key: []string{"tenant_id", "purchase_order_id"}}))
 }
 
 // approve decides about all the orders at once, and emits the decisions in their order.

@@ -34,9 +34,9 @@ func demandOf(days []dated) []planning.Demand {
 		}
 		// The quantity is the stock's change: what is sold goes out.
 		if d.update.TransactionType == event.TransactionSale {
-			rows[n].Sold = rows[n].Sold.Sub(d.update.Quantity)
+			rows[n].Sold = rows[n].Sold.Sub(d.update.Change)
 		} else {
-			rows[n].Returned = rows[n].Returned.Add(d.update.Quantity)
+			rows[n].Returned = rows[n].Returned.Add(d.update.Change)
 		}
 	}
 	return rows
@@ -80,7 +80,7 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 		}
 		due = append(due, planning.ForecastRun{
 			LocationKey: d.at, AsOf: closed, Previous: c.LastRun, ClosedBy: d.ID, ClosedAt: d.Timestamp,
-			CorrelationID: cmp.Or(d.Metadata.CorrelationID, d.ID.String()), Traceparent: d.Metadata.Traceparent,
+			CorrelationID: cmp.Or(d.Metadata.CorrelationID, d.ID.String()), Traceparent: d.Metadata.Traceparent, Replay: d.Metadata.Replay,
 		})
 		c.LastRun = closed
 	}

@@ -32,7 +32,7 @@ func moved(t testing.TB, kind event.TransactionType, item, location, units strin
 		q = q.Neg()
 	}
 	return workertest.Event(t, event.InventoryUpdated{
-		ItemID: item, LocationID: location, OnHand: q, Available: q, Quantity: q, TransactionID: "x", TransactionType: kind,
+		ItemID: item, LocationID: location, OnHand: q, Available: q, Change: q, TransactionID: "x", TransactionType: kind,
 	}, func(env *event.Envelope) { env.Timestamp = at })
 }
 

@@ -66,8 +66,10 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // look is how often the timer looks for a run that is due. Forecasts are made once
@@ -80,7 +82,14 @@ func New() worker.Worker { return NewBy("") }
 // NewBy declares one that forecasts every item by one method, of method.Names; "": by the one that fits the item best.
 func NewBy(one string) worker.Worker {
 	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, by(one).forecast),
-		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond))
+		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
+}
+
+// tables are those that note writes.
+var tables = []shadow.Table{
+	{Name: "demand", Key: []string{"tenant_id", "location_id", "item_id", "day"}},
+	{Name: "demand_calendar", Key: []string{"tenant_id", "location_id"}},
+	{Name: "forecast_run", Key: []string{"tenant_id", "location_id", "as_of"}},
 }
 
 // note adds what customers took and brought back to the demand of its day, and

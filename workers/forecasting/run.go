@@ -118,7 +118,7 @@ func emit(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecas
 	}
 	cause := event.Envelope{
 		ID: run.ClosedBy, TenantID: run.Tenant, Timestamp: run.ClosedAt,
-		Metadata: event.Metadata{CorrelationID: run.CorrelationID, Traceparent: run.Traceparent},
+		Metadata: event.Metadata{CorrelationID: run.CorrelationID, Traceparent: run.Traceparent, Replay: run.Replay},
 	}
 	place := item + "\x00" + run.Location
 	return tx.For(cause).EmitDue(place, run.AsOf, uuid.NewSHA1(forecastSpace, []byte(run.Tenant+"\x00"+place)).String(), event.ForecastGenerated{

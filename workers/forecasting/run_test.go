@@ -25,6 +25,7 @@ func TestTheForecastEvent(t *testing.T) {
 	}
 	closing := sold(t, "cup", "6", day(15).Add(3*time.Hour))
 	closing.Metadata.CorrelationID, closing.Metadata.Traceparent = "receipt 7", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	closing.Metadata.Replay = 7 // what follows from the forecast makes no call
 	closing, err := event.Encode(closing.Envelope, closing.Payload)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func TestTheForecastEvent(t *testing.T) {
 	if !p.ErrorStdDev.IsZero() {
 		t.Errorf("what never missed is uncertain by %s", p.ErrorStdDev)
 	}
-	want := event.Metadata{Source: "forecasting", CorrelationID: "receipt 7", CausationID: closing.ID.String(), Traceparent: closing.Metadata.Traceparent}
+	want := event.Metadata{Source: "forecasting", CorrelationID: "receipt 7", CausationID: closing.ID.String(), Traceparent: closing.Metadata.Traceparent, Replay: 7}
 	if f.Metadata != want || !f.Timestamp.Equal(closing.Timestamp) || f.TenantID != closing.TenantID || f.AggregateID != emitted[0].AggregateID {
 		t.Errorf("want the time and the traces of the event that closed the day, got %+v", f.Envelope)
 	}

@@ -57,7 +57,7 @@ func (b *book) report(t transfer, when time.Time, line int, counterpart *ledger.
 	b.book(t, when, line+1, counterpart, change.Neg())
 	return b.tx.For(t.cause).Emit(PositionID(t.at), at.Sequence, event.InventoryUpdated{
 		ItemID: t.at.Item, LocationID: t.at.Location,
-		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
+		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Change: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
 		PurchaseOrderID: t.purchaseOrderID, TransferID: t.transferID, ToLocationID: t.toLocation, LotNumber: t.lotNumber, ExpiryDate: t.expiryDate,
 	})

@@ -61,16 +61,26 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/ledger"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/again"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // New declares the ledger worker.
 func New() worker.Worker {
 	return worker.New("ledger", countSales(), worker.OnBatch(post,
 		event.TypeSaleCompleted, event.TypeReceiptCompleted, event.TypeTransferInitiated, event.TypeStockAdjusted, event.TypeStockCounted),
-		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock), again.Harmless())
+		emits.Types(event.TypeInventoryUpdated, event.TypeInventoryLowStock), again.Harmless(), keeps.Tables(tables...))
+}
+
+// tables are those that post writes.
+var tables = []shadow.Table{
+	{Name: "item", Key: []string{"tenant_id", "item_id"}, Except: []string{"first_seen"}},
+	{Name: "location", Key: []string{"tenant_id", "location_id"}, Except: []string{"first_seen"}},
+	{Name: "position", Key: []string{"tenant_id", "item_id", "location_id"}, Except: []string{"id"}},
+	{Name: "movement", Key: []string{"event_id", "line"}, Except: []string{"position_id"}},
 }
 
 // post moves the goods of a batch of events, in arrival order, set-based.

@@ -21,7 +21,7 @@ func say(t *testing.T, e event.Any) string {
 	t.Helper()
 	switch p := e.Payload.(type) {
 	case event.InventoryUpdated:
-		return fmt.Sprintf("%s %s = %s %s", p.LocationID, p.Quantity, p.OnHand, p.TransactionType)
+		return fmt.Sprintf("%s %s = %s %s", p.LocationID, p.Change, p.OnHand, p.TransactionType)
 	case event.InventoryLowStock:
 		return fmt.Sprintf("%s low %s < %s", p.LocationID, p.Available, p.Threshold)
 	}

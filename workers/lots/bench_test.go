@@ -47,14 +47,14 @@ func benchmarkSales(b *testing.B, received int) {
 		for range items / batch {
 			handle(batch, func(item string) event.InventoryUpdated {
 				return event.InventoryUpdated{
-					ItemID: item, Quantity: event.NewDecimal(100_000), OnHand: event.NewDecimal(100_000), Available: event.NewDecimal(100_000),
+					ItemID: item, Change: event.NewDecimal(100_000), OnHand: event.NewDecimal(100_000), Available: event.NewDecimal(100_000),
 					TransactionType: event.TransactionReceipt, LotNumber: fmt.Sprint("lot-", i), ExpiryDate: event.Date(fmt.Sprintf("2026-0%d-01", i+1)),
 				}
 			})
 		}
 	}
 	sell := func(item string) event.InventoryUpdated {
-		return event.InventoryUpdated{ItemID: item, Quantity: event.NewDecimal(-1), OnHand: event.NewDecimal(-1), Available: event.NewDecimal(-1), TransactionType: event.TransactionSale}
+		return event.InventoryUpdated{ItemID: item, Change: event.NewDecimal(-1), OnHand: event.NewDecimal(-1), Available: event.NewDecimal(-1), TransactionType: event.TransactionSale}
 	}
 	for range items / batch {
 		handle(batch, sell)

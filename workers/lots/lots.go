@@ -38,14 +38,24 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/lots"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // New declares the lots worker.
 func New() worker.Worker {
 	k := keeper{new(lots.Balances)}
-	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), emits.Types(event.TypeLotExpiring), worker.Linger(100*time.Millisecond))
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), emits.Types(event.TypeLotExpiring), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
+}
+
+// tables are those that keep writes. Rows that have no key but the balance's number are not compared.
+var tables = []shadow.Table{
+	{Name: "lot_balance", Key: []string{"tenant_id", "item_id", "location_id"}, Except: []string{"id"}},
+	{Name: "lot"},
+	{Name: "lot_expiring"},
+	{Name: "lot_day", Key: []string{"tenant_id", "location_id"}},
 }
 
 type keeper struct{ shelves *lots.Balances }

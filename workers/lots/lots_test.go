@@ -36,7 +36,7 @@ func (l *till) move(kind event.TransactionType, quantity, lot string, expiry eve
 	l.sequence++
 	l.at = l.at.Add(time.Minute)
 	return workertest.Event(l.t, event.InventoryUpdated{
-		ItemID: l.item, LocationID: l.location, OnHand: l.onHand, Available: l.onHand, Quantity: q,
+		ItemID: l.item, LocationID: l.location, OnHand: l.onHand, Available: l.onHand, Change: q,
 		TransactionID: "x", TransactionType: kind, LotNumber: lot, ExpiryDate: expiry,
 	}, func(env *event.Envelope) { env.Timestamp, env.Metadata.Sequence = l.at, l.sequence })
 }

@@ -66,14 +66,14 @@ func pieces(events []event.Any) map[masterdata.PositionKey]string {
 		if expiry > "2060" {
 			expiry = ""
 		}
-		for n := p.Quantity.IntPart(); n > 0; n-- {
+		for n := p.Change.IntPart(); n > 0; n-- {
 			if short[key] > 0 {
 				short[key]--
 				continue
 			}
 			standing[key] = append(standing[key], unit{expiry, p.LotNumber})
 		}
-		for n := p.Quantity.IntPart(); n < 0; n++ {
+		for n := p.Change.IntPart(); n < 0; n++ {
 			here := standing[key]
 			if len(here) == 0 {
 				short[key]++

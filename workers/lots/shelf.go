@@ -27,20 +27,20 @@ func book(s *lots.LotBalance, m *move) *lots.Lot {
 // opening is what was on hand before the first known movement.
 func opening(first *move) *move {
 	before := *first
-	before.Quantity = first.OnHand.Sub(first.Quantity)
+	before.Change = first.OnHand.Sub(first.Change)
 	return &before
 }
 
 // add takes in, or, where the quantity is negative, out. It gives the lot that
 // was filled, nil where none was.
 func add(s *lots.LotBalance, number string, expiry event.Date, m *move) *lots.Lot {
-	if !m.Quantity.IsPositive() {
-		take(s, m.Quantity.Neg())
+	if !m.Change.IsPositive() {
+		take(s, m.Change.Neg())
 		return nil
 	}
-	settled := least(m.Quantity, s.Shortfall)
+	settled := least(m.Change, s.Shortfall)
 	s.Shortfall = s.Shortfall.Sub(settled)
-	rest := m.Quantity.Sub(settled)
+	rest := m.Change.Sub(settled)
 	if !rest.IsPositive() {
 		return nil
 	}
@@ -84,14 +84,14 @@ func firstExpiredFirstOut(a, b *lots.Lot) int {
 // the opening already, without a name. Of what has gone out since nothing is left to name.
 func rename(s *lots.LotBalance, m *move) *lots.Lot {
 	expiry := knownExpiry(m.ExpiryDate, m.Timestamp)
-	if !m.Quantity.IsPositive() || m.LotNumber == "" && expiry == "" {
+	if !m.Change.IsPositive() || m.LotNumber == "" && expiry == "" {
 		return nil
 	}
 	i := slices.IndexFunc(s.Lots, func(l *lots.Lot) bool { return l.Number == "" && l.Expiry == "" })
 	if i < 0 || !s.Lots[i].Quantity.IsPositive() {
 		return nil
 	}
-	named := least(m.Quantity, s.Lots[i].Quantity)
+	named := least(m.Change, s.Lots[i].Quantity)
 	s.Lots[i].Quantity = s.Lots[i].Quantity.Sub(named)
 	return fill(s, m.LotNumber, expiry, named, m)
 }

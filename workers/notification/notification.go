@@ -58,5 +58,5 @@ func called(number, id string) string { return cmp.Or(number, id) }
 // about is a message whose key is the order's and what became of it: an order
 // is created, approved and cancelled once each.
 func about(order, action string) notify.Message {
-	return notify.Message{Key: worker.IdempotencyKey(order, action), About: "order " + order}
+	return notify.Message{Key: webcall.IdempotencyKey(order, action), About: "order " + order}
 }

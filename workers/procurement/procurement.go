@@ -157,7 +157,7 @@ func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.P
 
 // send calls the supplier. A failure is recorded and is the outcome.
 func (o office) send(ctx context.Context, _ event.Any, l letter) (worker.Record, error) {
-	answer, err := o.caller.Post(ctx, l.Endpoint, worker.IdempotencyKey(l.Order, "send"), []byte(l.Request))
+	answer, err := o.caller.Post(ctx, l.Endpoint, webcall.IdempotencyKey(l.Order, "send"), []byte(l.Request))
 	if err != nil {
 		err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 		return func(ctx context.Context, tx *worker.Tx) error {

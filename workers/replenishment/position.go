@@ -58,7 +58,7 @@ func (p *position) foresee(payload event.InventoryUpdated) {
 	}
 	if isReceipt(payload) {
 		p.ahead.receives = true
-		p.ahead.incoming = p.ahead.incoming.Add(payload.Quantity)
+		p.ahead.incoming = p.ahead.incoming.Add(payload.Change)
 		if payload.PurchaseOrderID != "" {
 			p.ahead.orders = append(p.ahead.orders, payload.PurchaseOrderID)
 		}
@@ -154,5 +154,5 @@ func (p *position) follow() {
 }
 
 func isReceipt(payload event.InventoryUpdated) bool {
-	return payload.TransactionType == event.TransactionReceipt && payload.Quantity.IsPositive()
+	return payload.TransactionType == event.TransactionReceipt && payload.Change.IsPositive()
 }

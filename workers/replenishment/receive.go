@@ -22,11 +22,11 @@ func (b *batch) receive(p *position, e *event.Any, payload event.InventoryUpdate
 	if payload.PurchaseOrderID != "" {
 		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.Order == payload.PurchaseOrderID })
 		if i >= 0 {
-			b.deliver(p, e, p.lines[i], payload.Quantity)
+			b.deliver(p, e, p.lines[i], payload.Change)
 		}
 		return
 	}
-	left := payload.Quantity
+	left := payload.Change
 	for _, l := range p.lines {
 		if !l.Open || !left.IsPositive() || l.Sequence >= e.Metadata.Sequence {
 			continue

@@ -68,8 +68,10 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/purchasing"
+	"github.com/composerp/composerp/store/shadow"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/emits"
+	"github.com/composerp/composerp/workers/worker/keeps"
 )
 
 // New declares the replenishment worker.
@@ -80,7 +82,18 @@ func New() worker.Worker {
 			return replenish(ctx, tx, &known, events)
 		},
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
-		emits.Types(event.TypeReplenishmentTriggered, event.TypePurchaseOrderCreated), worker.Linger(100*time.Millisecond))
+		emits.Types(event.TypeReplenishmentTriggered, event.TypePurchaseOrderCreated), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
+}
+
+// tables are those that replenish writes.
+var tables = []shadow.Table{
+	{Name: "replenishment_state", Key: []string{"tenant_id", "item_id", "location_id"}, Except: []string{"id"}},
+	{Name: "replenishment_forecast"}, // its rows have no key but the state's number
+	{Name: "purchase_order", Key: []string{"tenant_id", "purchase_order_id"}},
+	{Name: "purchase_order_line", Key: []string{"tenant_id", "purchase_order_id", "item_id", "location_id"}},
+	{Name: "purchase_order_number", Key: []string{"tenant_id", "year"}},
+	{Name: "on_order_booking", Key: []string{"tenant_id", "purchase_order_id", "kind", "event_id", "ordinal"}, Except: []string{"state_id"}},
+	{Name: "transfer", Key: []string{"tenant_id", "transfer_id", "item_id", "location_id"}},
 }
 
 // replenish handles a batch of events, in arrival order, set-based: first all that

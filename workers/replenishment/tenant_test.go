@@ -93,7 +93,7 @@ func (h *tenant) moved(item, quantity string, kind event.TransactionType, change
 	h.stock[item] = h.stock[item].Add(workertest.Decimal(quantity))
 	h.seq[item]++
 	p := event.InventoryUpdated{
-		ItemID: item, LocationID: "shop", OnHand: h.stock[item], Available: h.stock[item], Quantity: workertest.Decimal(quantity),
+		ItemID: item, LocationID: "shop", OnHand: h.stock[item], Available: h.stock[item], Change: workertest.Decimal(quantity),
 		TransactionID: "t", TransactionType: kind,
 	}
 	for _, c := range change {
@@ -121,7 +121,7 @@ func (h *tenant) dispatched(item, quantity, transfer, to string) event.Any {
 	h.seq["depot "+item]++
 	q := workertest.Decimal(quantity)
 	return h.event(event.InventoryUpdated{
-		ItemID: item, LocationID: "depot", Quantity: q.Neg(), TransactionID: "t", TransactionType: event.TransactionTransfer,
+		ItemID: item, LocationID: "depot", Change: q.Neg(), TransactionID: "t", TransactionType: event.TransactionTransfer,
 		TransferID: transfer, ToLocationID: to,
 	}, h.seq["depot "+item])
 }
@@ -137,7 +137,7 @@ func (h *tenant) strayed(item, quantity, transfer string) event.Any {
 	h.seq["yard "+item]++
 	q := workertest.Decimal(quantity)
 	return h.event(event.InventoryUpdated{
-		ItemID: item, LocationID: "yard", OnHand: q, Available: q, Quantity: q, TransactionID: "t", TransactionType: event.TransactionTransfer, TransferID: transfer,
+		ItemID: item, LocationID: "yard", OnHand: q, Available: q, Change: q, TransactionID: "t", TransactionType: event.TransactionTransfer, TransferID: transfer,
 	}, h.seq["yard "+item])
 }
 

@@ -21,7 +21,7 @@ func transferOf(tenant string, payload event.InventoryUpdated) (planning.Transfe
 	switch {
 	case payload.TransferID == "":
 		return key, ""
-	case payload.Quantity.IsNegative():
+	case payload.Change.IsNegative():
 		return key, payload.ToLocationID
 	}
 	return key, payload.LocationID
@@ -50,9 +50,9 @@ func (b *batch) transfer(e *event.Any, payload event.InventoryUpdated) {
 		return
 	}
 	key, location := transferOf(e.TenantID, payload)
-	leg := planning.TransferLeg{Received: payload.Quantity, ReceivedAt: e.Timestamp}
-	if payload.Quantity.IsNegative() {
-		leg = planning.TransferLeg{Sent: payload.Quantity.Neg(), SentAt: e.Timestamp}
+	leg := planning.TransferLeg{Received: payload.Change, ReceivedAt: e.Timestamp}
+	if payload.Change.IsNegative() {
+		leg = planning.TransferLeg{Sent: payload.Change.Neg(), SentAt: e.Timestamp}
 	}
 	known := b.transit.known[key]
 	b.inTransit(key, known, event.Decimal.Sub)

@@ -23,7 +23,7 @@ func BenchmarkSales(b *testing.B) {
 		for i := from; i < from+n; i++ {
 			sold := event.NewDecimal(int64(i/items + 1)).Neg()
 			events = append(events, workertest.Event(b, event.InventoryUpdated{
-				ItemID: fmt.Sprintf("item-%d", i*7919%items), LocationID: "UK-WH", OnHand: sold, Available: sold, Quantity: event.NewDecimal(-1),
+				ItemID: fmt.Sprintf("item-%d", i*7919%items), LocationID: "UK-WH", OnHand: sold, Available: sold, Change: event.NewDecimal(-1),
 				TransactionID: "x", TransactionType: event.TransactionSale,
 			}, func(env *event.Envelope) {
 				env.Metadata.Sequence = int64(i/items + 1)

@@ -46,7 +46,7 @@ func (b *book) move(item string, kind event.TransactionType, quantity, order str
 	b.sequence[item]++
 	b.onHand[item] = b.onHand[item].Add(q)
 	b.say(event.InventoryUpdated{
-		ItemID: item, LocationID: "shop", OnHand: b.onHand[item], Available: b.onHand[item], Quantity: q,
+		ItemID: item, LocationID: "shop", OnHand: b.onHand[item], Available: b.onHand[item], Change: q,
 		TransactionID: "x", TransactionType: kind, PurchaseOrderID: order,
 	}, b.sequence[item])
 }

@@ -122,7 +122,7 @@ func (n *news) moved(e *event.Any, key masterdata.PositionKey, p *event.Inventor
 			Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
 		}
 	}
-	if p.TransactionType == event.TransactionReceipt && p.Quantity.IsPositive() {
-		n.receipts[key] = append(n.receipts[key], stockview.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Sequence: e.Metadata.Sequence, Order: p.PurchaseOrderID, Quantity: p.Quantity})
+	if p.TransactionType == event.TransactionReceipt && p.Change.IsPositive() {
+		n.receipts[key] = append(n.receipts[key], stockview.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Sequence: e.Metadata.Sequence, Order: p.PurchaseOrderID, Quantity: p.Change})
 	}
 }

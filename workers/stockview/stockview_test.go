@@ -18,7 +18,7 @@ import (
 func updated(t *testing.T, item, location, onHand string, sequence int64) event.Any {
 	t.Helper()
 	return workertest.Event(t, event.InventoryUpdated{
-		ItemID: item, LocationID: location, OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand), Quantity: workertest.Decimal("1"),
+		ItemID: item, LocationID: location, OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand), Change: workertest.Decimal("1"),
 		TransactionID: "x", TransactionType: event.TransactionSale,
 	}, func(env *event.Envelope) { env.AggregateID, env.Metadata.Sequence = item+"@"+location, sequence })
 }

@@ -36,7 +36,7 @@ type noCall struct{}
 
 // OnCall is for effects outside the database. First the inbox is asked. Then do
 // runs with no transaction open; it must send a key by which the other side
-// recognises the same call made twice (see IdempotencyKey). Then a transaction
+// recognises the same call made twice (webcall.IdempotencyKey). Then a transaction
 // records the answer. After a crash between the call and its record the call is
 // made again, with the same key.
 func OnCall[T event.Payload](do func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
@@ -127,9 +127,6 @@ func OnPreparedCalls[P any](
 		}
 	}
 }
-
-// IdempotencyKey names an action on a business object: the same key, the same call.
-func IdempotencyKey(object, action string) string { return object + ":" + action }
 
 // callTimeout bounds a call to the outside world, so that no slot waits for ever.
 const callTimeout = time.Minute

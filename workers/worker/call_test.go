@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -56,7 +57,7 @@ func ordering(p *partner, before func(tx *worker.Tx) error) worker.Worker {
 		if err != nil {
 			return nil, err
 		}
-		request.Header.Set("Idempotency-Key", worker.IdempotencyKey(sale.Payload.SaleID, "order"))
+		request.Header.Set("Idempotency-Key", webcall.IdempotencyKey(sale.Payload.SaleID, "order"))
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -65,7 +66,7 @@ func ExampleOnBatch() {
 // committed together with the event's row in the inbox.
 func ExampleOnCall() {
 	w := worker.New("caller", worker.OnCall(func(_ context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
-		fmt.Println("POST with key", worker.IdempotencyKey(sale.Payload.SaleID, "announce"))
+		fmt.Println("POST with key", webcall.IdempotencyKey(sale.Payload.SaleID, "announce"))
 		return func(_ context.Context, tx *worker.Tx) error {
 			return tx.Emit(sale.AggregateID, 0, lowStock(sale.Payload.ItemID, "shop"))
 		}, nil

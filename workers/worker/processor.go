@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/parking"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/worker/recent"
 	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/timing"
@@ -36,6 +37,7 @@ type processor struct {
 	lane     *lanes.Lane   // that its transactions must own; nil: none
 	batch    *timing.Batch // nil: late deliveries are not kept
 	spans    *spans.Recorder
+	versions *versions.Watch // in which versions to emit
 }
 
 // message is a delivery and, but for OnMessages, the event in it.
@@ -92,6 +94,11 @@ func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 		return message{}, Reject(fmt.Errorf("the message's type property is %q, its envelope's eventType %q", d.Type, e.Type))
 	case !slices.Contains(w.types, e.Type) && !slices.Contains(w.former, e.Type):
 		return message{}, Reject(fmt.Errorf("worker %s does not subscribe to %s", w.name, e.Type))
+	}
+	if version, only := w.Reads[e.Type]; only {
+		if e.Body, err = event.Convert(e.Body, version); err != nil {
+			return message{}, Reject(err)
+		}
 	}
 	m := message{Delivery: d, event: e}
 	if logged {
@@ -317,7 +324,7 @@ func (p processor) begin(ctx context.Context, cause event.Envelope) (*Tx, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name, cause: cause, began: time.Now()}, nil
+	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name, versions: p.versions, cause: cause, began: time.Now()}, nil
 }
 
 // recovered turns a handler's panic into its error: a mistake in one handler must

@@ -99,6 +99,15 @@ func (p processor) rehearseCall(ctx context.Context, e event.Any, c call) error 
 	return err
 }
 
+// Shadow calls the handler with events that a live worker has handled, in a transaction that its caller rolls back. It
+// gives what the handler emitted, which is checked against the schemas and not appended to the log. The inbox is not
+// asked, and a handler's panic is its error.
+func (w Worker) Shadow(ctx context.Context, owner *store.Transaction, events []event.Any) ([]event.Any, error) {
+	tx := &Tx{storeTx: owner, owner: owner, worker: w.name}
+	err := processor{worker: w}.handle(ctx, tx, events)
+	return tx.emitted, err
+}
+
 // Handle handles deliveries as a slot handles a batch, once, without a broker and
 // without failure policies: the handler's error is returned. It gives what was
 // emitted. Package workertest uses it.

@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/worker/permits"
 	"github.com/composerp/composerp/workers/worker/spans"
 	"github.com/composerp/composerp/workers/worker/timing"
@@ -77,6 +78,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	cfg.MaxBody = math.MaxInt32
 	timing := make(chan struct{})
 	timerCtx, stopTimer := context.WithCancel(ctx)
+	if r.Worker.emitsTwoVersions() {
+		go r.processor.versions.Run(timerCtx, r.DB)
+	}
 	go func() { defer close(timing); r.runTimer(timerCtx) }()
 	err := rabbitmq.KeepConnected(ctx, cfg, r.consume)
 	stopTimer()
@@ -113,7 +117,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
 		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
-			r.processor = processor{worker: r.Worker, db: r.DB, consumer: consumer, bounds: new(eventlog.Bounds), spans: r.Spans}
+			r.processor = processor{worker: r.Worker, db: r.DB, consumer: consumer, bounds: new(eventlog.Bounds), spans: r.Spans, versions: new(versions.Watch)}
 			return nil
 		}
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {

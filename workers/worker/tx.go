@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/replay"
+	"github.com/composerp/composerp/store/versions"
 )
 
 // Tx is the transaction that a handler works in. The functions of the packages
@@ -24,6 +25,8 @@ type Tx struct {
 
 	owner  *store.Transaction
 	worker string
+	// versions says in which version to emit a type; nil: in the older one, where a type has one.
+	versions *versions.Watch
 	// cause is the event that On or OnCall handles; it has no id in OnBatch and Every.
 	cause    event.Envelope
 	emitted  []event.Any
@@ -70,7 +73,7 @@ func (e Emitter) Emit(aggregateID string, sequence int64, payload event.Payload)
 		return fmt.Errorf("emitting %s: %w", payload.EventType(), errNoCause)
 	}
 	ordinal := tx.ordinals[e.cause.ID]
-	derived, err := event.Derive(tx.worker, e.cause, ordinal, aggregateID, sequence, payload)
+	derived, err := event.DeriveIn(tx.versions.Version(payload.EventType()), tx.worker, e.cause, ordinal, aggregateID, sequence, payload)
 	if err != nil {
 		return Reject(fmt.Errorf("emitting %s: %w", payload.EventType(), err))
 	}
@@ -89,7 +92,8 @@ func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payloa
 	tx, cause := e.tx, e.cause
 	id := event.TimerID(tx.worker, cause.TenantID+"\x00"+key, string(date))
 	due, err := event.Encode(event.Envelope{
-		ID: id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
+		Version: tx.versions.Version(payload.EventType()),
+		ID:      id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
 		Metadata: event.Metadata{
 			Source: tx.worker, CorrelationID: cmp.Or(cause.Metadata.CorrelationID, id.String()), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
 			History: cause.Metadata.History, Replay: cause.Metadata.Replay, PublishedAt: cause.Metadata.PublishedAt,

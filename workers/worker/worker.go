@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/shadow"
 )
 
 // Worker is a declared worker: a name, the event types it subscribes to, and their handlers.
@@ -18,6 +19,10 @@ type Worker struct {
 	// TakesAgain: a replay may have it handle events again. Package again declares it; of a worker that only makes calls,
 	// which a replay leaves out, it holds too.
 	TakesAgain bool
+	// Keeps are the tables that its handlers write; package keeps declares them.
+	Keeps []shadow.Table
+	// Reads has the types whose older version alone it reads; package reads declares them.
+	Reads map[event.Type]string
 
 	name         string
 	queue        string // its own, but for OnMessages
@@ -83,6 +88,8 @@ func (w *Worker) check() {
 		panic(fmt.Sprintf("worker %s: OnBatch goes with no other handler", w.name))
 	case w.ordered && (len(w.onCall) > 0 || w.idempotent || w.externalOnly):
 		panic(fmt.Sprintf("worker %s: Ordered goes with On and OnBatch alone", w.name))
+	case w.ordered && len(w.Reads) > 0:
+		panic(fmt.Sprintf("worker %s: Ordered goes with the current version of a type alone", w.name))
 	case w.idempotent && len(w.onCall) > 0:
 		panic(fmt.Sprintf("worker %s: OnCall needs the inbox", w.name))
 	}
@@ -160,8 +167,22 @@ func (w Worker) Subscription() topology.Subscription {
 	}
 	for _, t := range w.types {
 		s.RoutingKeys = append(s.RoutingKeys, t.RoutingKey())
+		if version, only := w.Reads[t]; only {
+			if s.Reads == nil {
+				s.Reads = map[string]string{}
+			}
+			s.Reads[t.RoutingKey()] = version
+		}
 	}
 	return s
+}
+
+// emitsTwoVersions tells whether the stage of a type that it emits decides about the version.
+func (w Worker) emitsTwoVersions() bool {
+	return slices.ContainsFunc(w.Emits, func(t event.Type) bool {
+		d, _ := event.Lookup(t)
+		return d.Older() != ""
+	})
 }
 
 func (w Worker) consumesForeignQueue() bool { return w.queue != topology.QueueName(w.name) }

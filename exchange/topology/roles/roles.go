@@ -73,7 +73,7 @@ func publisher() Grant {
 
 // relay also republishes: to a worker's queue by composerp.retry, and from composerp.unrouted. It feeds the stream.
 func relay() Grant {
-	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.Unrouted, topology.Retry, topology.Stream), names(topology.Unrouted)}}
+	return Grant{Role: Relay, Permissions: Permissions{none, names(topology.Events, topology.EventsV1, topology.Unrouted, topology.Retry, topology.Stream), names(topology.Unrouted)}}
 }
 
 // declarer publishes nothing but probes, which have no route.
@@ -82,6 +82,7 @@ func declarer() Grant {
 	return Grant{Role: Topology, Permissions: Permissions{ours, ours + `|^amq\.default$`, ours},
 		Topics: []TopicPermissions{
 			{topology.Events, none, ".*"},
+			{topology.EventsV1, none, ".*"},
 			{topology.Retry, names(topology.NoRoute), ".*"},
 			{topology.Dead, none, ".*"},
 		}}

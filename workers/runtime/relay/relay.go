@@ -42,6 +42,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers/runtime/pipeline"
 	"github.com/composerp/composerp/workers/worker/spans"
 )
@@ -97,25 +98,52 @@ func (r *Relay) lead(ctx context.Context, lease store.Lease) error {
 		if err != nil {
 			return err
 		}
-		// What an earlier session left unconfirmed is published again.
-		cursor, err := eventlog.OpenCursor(ctx, r.DB, lease)
-		if err != nil {
-			return err
+		for ctx.Err() == nil {
+			if err := r.follow(ctx, publisher, lease); err != nil {
+				return err
+			}
 		}
-		failpoint.Hit("relay.opened")
-		return r.pump(ctx, publisher, cursor)
+		return nil
 	})
+}
+
+// follow publishes from the cursor on until ctx is done or the stage of a type changes. What an earlier session left
+// unconfirmed is published again.
+func (r *Relay) follow(ctx context.Context, publisher *rabbitmq.Publisher, lease store.Lease) error {
+	states, err := versions.Adopt(ctx, r.DB, lease)
+	if err != nil {
+		return err
+	}
+	cursor, err := eventlog.OpenCursor(ctx, r.DB, lease)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("relay.opened")
+	s := stagesOf(states)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go r.watch(watching, s)
+	return r.pump(ctx, publisher, cursor, s)
 }
 
 // page is a part of the log on its way: read, then published, then confirmed.
 type page struct {
 	eventlog.Page
 	published time.Time
+	copies    []copyOf // the messages; nil: one of each event
+}
+
+// at is the event of a message, and whether it is the one for composerp.events.v1.
+func (p *page) at(i int) (e *eventlog.Entry, second bool) {
+	if p.copies == nil {
+		return &p.Events[i], false
+	}
+	return &p.Events[p.copies[i].event], p.copies[i].second
 }
 
 // pump carries the log from the cursor on. The cursor moves after the confirms of each page; pages without an event
 // for the exchange are passed together, now and then.
-func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor eventlog.Cursor) error {
+func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor eventlog.Cursor, s *stages) error {
 	place := pipeline.NewPlace(r.DB, cursor)
 	saved := func(moved bool, err error) error {
 		if moved {
@@ -124,9 +152,9 @@ func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor 
 		return err
 	}
 	err := pipeline.Steps[*page]{
-		Read: func(ctx context.Context, give func(*page) error) error { return r.read(ctx, cursor, give) },
+		Read: func(ctx context.Context, give func(*page) error) error { return r.read(ctx, cursor, s, give) },
 		Publish: func(ctx context.Context, p *page) (pipeline.InFlight, error) {
-			return r.publish(ctx, publisher, p)
+			return r.publish(ctx, publisher, s, p)
 		},
 		Confirm: func(ctx context.Context, p *page, sent pipeline.InFlight) error {
 			if err := r.await(ctx, publisher, p, sent); err != nil {
@@ -143,13 +171,20 @@ func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor 
 	return err
 }
 
-func (r *Relay) read(ctx context.Context, at eventlog.Cursor, give func(*page) error) error {
-	return pipeline.ReadLog(ctx, at, func(ctx context.Context, at eventlog.Cursor) (eventlog.Page, error) {
+func (r *Relay) read(ctx context.Context, at eventlog.Cursor, s *stages, give func(*page) error) error {
+	err := pipeline.ReadLog(ctx, at, func(ctx context.Context, at eventlog.Cursor) (eventlog.Page, error) {
+		if s.changed.Load() {
+			return eventlog.Page{}, errStage
+		}
 		return eventlog.ReadPage(ctx, r.DB, at, pageSize)
 	}, func(next eventlog.Page) error {
 		failpoint.Hit("relay.read")
 		return give(&page{Page: next})
 	}, r.awaitHint)
+	if errors.Is(err, errStage) {
+		return nil // what was read is published and confirmed
+	}
+	return err
 }
 
 // awaitHint waits for a hint, or for as long as a lost hint may delay an event.
@@ -163,23 +198,37 @@ func (r *Relay) awaitHint(ctx context.Context) {
 	}
 }
 
-func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *page) (pipeline.InFlight, error) {
+func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, s *stages, p *page) (pipeline.InFlight, error) {
 	p.published = time.Now()
 	events := p.Events
-	sent, err := pipeline.Publish(ctx, publisher, len(events), func(i int) (rabbitmq.Message, error) {
+	messages := len(events)
+	if p.copies = s.copies(events); p.copies != nil {
+		messages = len(p.copies)
+	}
+	sent, err := pipeline.Publish(ctx, publisher, messages, func(i int) (rabbitmq.Message, error) {
 		if i > 0 {
 			publishing()
 		}
-		if e := &events[i]; e.Type.RoutingKey() == "" {
+		e, second := p.at(i)
+		if e.Type.RoutingKey() == "" {
 			err := r.markUnpublishable(ctx, e, fmt.Errorf("type %s has no routing key", e.Type))
 			return rabbitmq.Message{}, cmp.Or(err, pipeline.ErrLeftOut)
 		}
-		return message(topology.Events, &events[i]), nil
+		to, body, err := s.body(e, second)
+		if err != nil {
+			err := r.markUnpublishable(ctx, e, err)
+			return rabbitmq.Message{}, cmp.Or(err, pipeline.ErrLeftOut)
+		}
+		m := message(to, e)
+		m.Body = body
+		return m, nil
 	}, func(i int, why error) error {
-		return r.markUnpublishable(ctx, &events[i], why)
+		e, _ := p.at(i)
+		return r.markUnpublishable(ctx, e, why)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("publishing event %s: %w", events[len(sent)].EventID, err)
+		e, _ := p.at(len(sent))
+		return nil, fmt.Errorf("publishing event %s: %w", e.EventID, err)
 	}
 	if len(events) > 0 {
 		publishing()
@@ -230,14 +279,21 @@ func (r *Relay) markUnpublishable(ctx context.Context, e *eventlog.Entry, reason
 func (r *Relay) await(ctx context.Context, publisher *rabbitmq.Publisher, p *page, sent pipeline.InFlight) error {
 	confirmed := 0
 	err := sent.Wait(ctx, func(i int, err error) error {
+		e, second := p.at(i)
 		if errors.Is(err, rabbitmq.ErrUnroutable) {
-			err = r.divert(ctx, publisher, &p.Events[i])
+			if err = nil; !second { // no queue wants the older version: the event has been routed in the newer one
+				err = r.divert(ctx, publisher, e)
+			}
 		}
-		r.span(&p.Events[i], p.published, err)
+		if !second {
+			r.span(e, p.published, err)
+		}
 		if err != nil {
-			return fmt.Errorf("waiting for the confirm of event %s: %w", p.Events[i].EventID, err)
+			return fmt.Errorf("waiting for the confirm of event %s: %w", e.EventID, err)
 		}
-		confirmed++
+		if !second {
+			confirmed++
+		}
 		return nil
 	})
 	if err == nil && confirmed > 0 {

@@ -9,6 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventquery"
@@ -25,24 +28,56 @@ func (r *run) toFile(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
+	pack, err := packing(r.Replay.Name)
+	if err != nil {
+		return err
+	}
 	err = r.read(ctx, func(p page) error {
 		lines, err := r.lines(ctx, p.events)
 		if err != nil {
 			return err
 		}
 		if len(lines) > 0 {
-			if _, err := f.Write(lines); err != nil {
-				return fmt.Errorf("writing events: %w", err)
-			}
-			if err := f.Sync(); err != nil {
-				return fmt.Errorf("writing events: %w", err)
+			if err := r.append(f, pack(lines)); err != nil {
+				return err
 			}
 			failpoint.Hit("replay.written")
 		}
-		r.at.Events, r.at.Bytes = r.at.Events+int64(len(p.events)), r.at.Bytes+int64(len(lines))
+		r.at.Events += int64(len(p.events))
 		return r.move(ctx, p.upto)
 	})
+	if err == nil && r.at.Bytes == 0 {
+		err = r.append(f, pack(nil)) // a file of no lines is one that zstd reads
+	}
 	return errors.Join(err, f.Close())
+}
+
+// append writes to the end of the file, and waits until it is on the disk.
+func (r *run) append(f *os.File, text []byte) error {
+	if _, err := f.Write(text); err != nil {
+		return fmt.Errorf("writing events: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("writing events: %w", err)
+	}
+	r.at.Bytes += int64(len(text))
+	return nil
+}
+
+// CompressedSuffix ends the names of files that are compressed by zstd.
+const CompressedSuffix = ".zst"
+
+// packing gives what makes bytes of a file of some lines. A compressed file is a row of frames, one for each page, so
+// that it can be cut to the length that is noted, and gone on with.
+func packing(name string) (func(lines []byte) []byte, error) {
+	if !strings.HasSuffix(name, CompressedSuffix) {
+		return func(lines []byte) []byte { return lines }, nil
+	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
+	if err != nil {
+		return nil, fmt.Errorf("compressing events: %w", err)
+	}
+	return func(lines []byte) []byte { return encoder.EncodeAll(lines, nil) }, nil
 }
 
 // openAt makes a new file, or opens one and cuts it to the length that is noted.

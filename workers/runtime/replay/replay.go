@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventquery"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/replay"
@@ -22,6 +23,8 @@ type Config struct {
 	// Broker is needed but for a file, Queue for the target queue: that of the worker.
 	Broker rabbitmq.Config
 	Queue  string
+	// Archives are needed when the replay is at a position that is archived.
+	Archives *archive.Folder
 	// Progress is called with how many positions of the log are behind and how many there are in all, and how many
 	// events went out. May be nil.
 	Progress func(done, all, events int64)
@@ -89,6 +92,10 @@ func (r *run) read(ctx context.Context, give func(page) error) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkArchived(ctx); err != nil {
+		return err
+	}
+	q.Archives = r.Archives
 	size := pageSize
 	if r.Replay.Rate > 0 {
 		size = max(1, min(size, r.Replay.Rate/2))
@@ -109,6 +116,19 @@ func (r *run) read(ctx context.Context, give func(page) error) error {
 		return passing
 	})
 	return cmp.Or(err, passing)
+}
+
+// checkArchived refuses to pass what is in archives that were not given. The replay's row is there by now: it keeps the
+// rest of the log in the database.
+func (r *run) checkArchived(ctx context.Context) error {
+	if r.Archives != nil {
+		return nil
+	}
+	cut, err := archive.Cut(ctx, r.DB)
+	if err == nil && r.Replay.At < min(cut-1, r.Replay.Last) {
+		err = archive.Need(ctx, r.DB, fmt.Sprintf("going on after position %d", r.Replay.At), r.Replay.At+1)
+	}
+	return err
 }
 
 // move writes that all up to a position went out.

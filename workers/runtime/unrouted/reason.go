@@ -105,6 +105,9 @@ func matchesAny(patterns []string, key string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(strings.Split(p, "."), strings.Split(key, ".")) })
 }
 
+// RoutedBy tells whether a topic exchange routes a key to a queue that is bound to it by a pattern.
+func RoutedBy(pattern, key string) bool { return matchesAny([]string{pattern}, key) }
+
 // matches tells whether a topic exchange routes the key by the pattern: * is one word, # any number of them.
 func matches(pattern, key []string) bool {
 	switch {

@@ -134,7 +134,7 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 		case w.Waits, w.Rests:
 		case b.Ready > 0:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: startWorker + w.Name + orItsLog,
-				What: wording.Sprintf("%s holds %s and has no consumer", w.Queue, wording.Count(int64(b.Ready), "message"))})
+				What: wording.Sprintf("%s holds %s and has no consumer", w.Queue, wording.Count(b.Ready, "message"))})
 		case w.Local:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at the worker's log",
 				What: wording.Sprintf("%s has no consumer, although %s runs", w.Queue, w.Name)})
@@ -143,13 +143,13 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 	for _, q := range p.Topology.Queues {
 		if a, b := then.Queues[q.Name].MessagesDLX, now.Queues[q.Name].MessagesDLX; a > 0 && b >= a {
 			found = append(found, Problem{Kind: Stuck, Subject: q.Name, Do: "composerp topology apply declares the queue they go to",
-				What: wording.Sprintf("%s of %s expired and cannot be delivered (messages_dlx)", wording.Count(int64(b), "message"), q.Name)})
+				What: wording.Sprintf("%s of %s expired and cannot be delivered (messages_dlx)", wording.Count(b, "message"), q.Name)})
 		}
 	}
 	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
 		found = append(found, Problem{Kind: Unrouted, Subject: topology.Unrouted,
 			Do:   "composerp dlq list --queue unrouted says of each key why, and what to do",
-			What: wording.Sprintf("%s holds %s that no queue was bound for", topology.Unrouted, wording.Count(int64(b), "event"))})
+			What: wording.Sprintf("%s holds %s that no queue was bound for", topology.Unrouted, wording.Count(b, "event"))})
 	}
 	return found
 }
@@ -164,7 +164,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 	noRelay, noTicker := a.RelayHolder == "" && b.RelayHolder == "", a.TickerHolder == "" && b.TickerHolder == ""
 	switch {
 	case noRelay && a.Unpublished > 0 && b.Unpublished > 0:
-		return []Problem{{Kind: Relay, Do: start, What: wording.Sprintf("no relay runs, with %s to publish", wording.Count(int64(b.Unpublished), "event"))}}
+		return []Problem{{Kind: Relay, Do: start, What: wording.Sprintf("no relay runs, with %s to publish", wording.Count(b.Unpublished, "event"))}}
 	case noRelay:
 		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: new events stay in the log"}}
 	case noTicker && a.End > a.Covered && b.End > b.Covered:
@@ -187,7 +187,7 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 		}
 		if a.Passed < a.Tick && b.Passed < b.Tick && a.Place == b.Place && a.Unpublished > 0 && b.Unpublished > 0 && b.RelayHolder != "" {
 			found = append(found, Problem{Kind: Relay, Do: relayWaits,
-				What: wording.Sprintf("the relay of %s has not moved for %s, with %s to publish", b.RelayHolder, over, wording.Count(int64(b.Unpublished), "event"))})
+				What: wording.Sprintf("the relay of %s has not moved for %s, with %s to publish", b.RelayHolder, over, wording.Count(b.Unpublished, "event"))})
 		}
 		if a.Behind > behindLimit && b.Behind > behindLimit && a.Place != b.Place && b.RelayHolder != "" {
 			found = append(found, fallenBehind(a, b, over))
@@ -201,9 +201,9 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 		if a.Ready == 0 || b.Ready == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
 			continue
 		}
-		kind, what := Progress, wording.Sprintf("%s holds %s, and nothing was acknowledged by its %s for %s", w.Queue, wording.Count(int64(b.Ready), "message"), wording.Count(int64(b.Consumers), "consumer"), over)
+		kind, what := Progress, wording.Sprintf("%s holds %s, and nothing was acknowledged by its %s for %s", w.Queue, wording.Count(b.Ready, "message"), wording.Count(int64(b.Consumers), "consumer"), over)
 		if w.Queue == topology.DeadLetterLog {
-			kind, what = DeadLetterLog, wording.Sprintf("%s not recorded for %s", wording.Count(int64(b.Ready), "dead letter"), over)
+			kind, what = DeadLetterLog, wording.Sprintf("%s not recorded for %s", wording.Count(b.Ready, "dead letter"), over)
 		}
 		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
 			Do: "look at the log of " + w.Name + ": it may wait for the database or for a service it calls"})
@@ -236,7 +236,7 @@ func (p Plan) Unacknowledged(then, now observer.Snapshot) []Problem {
 			continue
 		}
 		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at the log of " + w.Name + " and at what it waits for; restart it if it hangs",
-			What: wording.Sprintf("%s of %s in hand, and none acknowledged for %s", wording.Count(int64(b.Unacked), "message"), w.Queue, now.At.Sub(then.At).Round(time.Second))})
+			What: wording.Sprintf("%s of %s in hand, and none acknowledged for %s", wording.Count(b.Unacked, "message"), w.Queue, now.At.Sub(then.At).Round(time.Second))})
 	}
 	return found
 }

@@ -39,7 +39,7 @@ func (v *monitor) switched(ctx context.Context) bool {
 	if err != nil {
 		return len(v.lanes) > 0 || v.Plan.stream.On
 	}
-	return !reflect.DeepEqual(countsOf(sets), v.lanes) || v.streamSwitched(ctx)
+	return !reflect.DeepEqual(countsOf(sets), v.lanes) || v.streamSwitched(ctx) || v.stageChanged(ctx)
 }
 
 func countsOf(sets []lanes.Set) map[string]topology.Lanes {

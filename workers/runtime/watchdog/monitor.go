@@ -50,6 +50,7 @@ type monitor struct {
 func (v *monitor) observe(ctx context.Context) {
 	v.readLanes(ctx)
 	v.readStream(ctx)
+	v.readVersions(ctx)
 	v.readResting(ctx)
 	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // seldom: it asks the broker for each queue
 	now := v.observer.Observe(ctx)

@@ -6,6 +6,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/lanes"
 	"github.com/composerp/composerp/store/stream"
+	"github.com/composerp/composerp/store/versions"
 )
 
 // Plan is the topology and the workers that the fleet should have.
@@ -16,6 +17,7 @@ type Plan struct {
 	subscriptions []topology.Subscription
 	here          []string
 	stream        stream.Setting
+	versions      []versions.State
 }
 
 // Worker is a worker of the fleet as the broker sees it.
@@ -36,6 +38,9 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 	plan := Plan{Topology: topology.Compute(subs), subscriptions: subs, here: here}
 	for _, sub := range subs {
 		w := Worker{Name: sub.Worker, Queue: sub.Queue, Local: slices.Contains(here, sub.Worker), Intake: sub.ExternalOnly, Exchanges: []string{topology.Events}}
+		if len(sub.From) > 0 {
+			w.Exchanges = append(w.Exchanges, topology.EventsV1)
+		}
 		if sub.ExternalOnly {
 			w.Exchanges = append(w.Exchanges, topology.FilterName(sub.Worker), topology.ExternalName(sub.Worker))
 		}
@@ -61,13 +66,23 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 
 // WithLanes is the plan of the same fleet with the lanes that its queues have now.
 func (p Plan) WithLanes(sets []lanes.Set) Plan {
-	return NewPlan(lanes.Divided(sets, p.subscriptions), p.here).WithStream(p.stream)
+	return NewPlan(versions.Bound(p.versions, lanes.Divided(sets, p.subscriptions)), p.here).with(p.stream, p.versions)
+}
+
+// WithVersions is the plan of the same fleet, with the stages of the types that have two versions.
+func (p Plan) WithVersions(states []versions.State) Plan {
+	return NewPlan(versions.Bound(states, p.subscriptions), p.here).with(p.stream, states)
+}
+
+func (p Plan) with(s stream.Setting, states []versions.State) Plan {
+	p.stream, p.versions = s, states
+	p.Topology = versions.AddTo(states, s.AddTo(topology.Compute(p.subscriptions)))
+	return p
 }
 
 // WithStream is the plan of the same fleet, with the stream where it is on.
 func (p Plan) WithStream(s stream.Setting) Plan {
-	p.stream, p.Topology = s, s.AddTo(topology.Compute(p.subscriptions))
-	return p
+	return p.with(s, p.versions)
 }
 
 // WithResting is the plan of the same fleet; these workers are to run no slots.

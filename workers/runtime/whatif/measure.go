@@ -139,7 +139,7 @@ func (m *measure) moved(k masterdata.PositionKey, at time.Time, payload event.In
 	m.settle(p)
 	becomes := !p.known && payload.TransactionType != event.TransactionSale && payload.TransactionType != event.TransactionReturn
 	if p.known && payload.TransactionType == event.TransactionSale {
-		sold := payload.Quantity.Decimal.Neg()
+		sold := payload.Change.Decimal.Neg()
 		short := decimal.Min(sold, sold.Sub(positive(p.level)))
 		for _, s := range []*sums{&p.sums, &m.total} {
 			s.sold = s.sold.Add(sold)
@@ -154,7 +154,7 @@ func (m *measure) moved(k masterdata.PositionKey, at time.Time, payload event.In
 		p.known = true
 		m.change(p, before)
 	}
-	m.change(p, payload.Quantity.Decimal)
+	m.change(p, payload.Change.Decimal)
 	if (had || becomes) && !p.level.IsPositive() {
 		p.stockOuts++
 		m.total.stockOuts++

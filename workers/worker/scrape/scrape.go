@@ -65,27 +65,32 @@ type described[T any] struct {
 
 // RegisterByQueue adds a gauge for each queue that read gives a value for.
 func RegisterByQueue(r prometheus.Registerer, name, help string, read func(ctx context.Context) (map[string]int64, error)) {
-	r.MustRegister(byQueue{prometheus.NewDesc(name, help, []string{"queue"}, nil), read})
+	RegisterBy(r, "queue", name, help, read)
 }
 
-type byQueue struct {
+// RegisterBy adds a gauge for each value of a label, of a closed set, that read gives a number for.
+func RegisterBy(r prometheus.Registerer, label, name, help string, read func(ctx context.Context) (map[string]int64, error)) {
+	r.MustRegister(byLabel{prometheus.NewDesc(name, help, []string{label}, nil), read})
+}
+
+type byLabel struct {
 	desc *prometheus.Desc
 	read func(ctx context.Context) (map[string]int64, error)
 }
 
 // Describe implements prometheus.Collector.
-func (g byQueue) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+func (g byLabel) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
 
 // Collect implements prometheus.Collector.
-func (g byQueue) Collect(to chan<- prometheus.Metric) {
+func (g byLabel) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	values, err := g.read(ctx)
 	if err != nil {
 		return
 	}
-	for queue, value := range values {
-		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value), queue)
+	for label, value := range values {
+		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value), label)
 	}
 }
 

@@ -66,7 +66,7 @@ func TestSpansOfSeveralProcessesAreOneTree(t *testing.T) {
 	ended := began.Add(30 * time.Millisecond)
 	sale := soldWith(t, "00-"+traceID+"-"+till+"-01")
 	update, err := event.Derive("ledger", sale.Envelope, 0, "tea@shop", 1, event.InventoryUpdated{
-		ItemID: "tea", LocationID: "shop", TransactionType: event.TransactionSale, TransactionID: "s", Quantity: event.NewDecimal(-1),
+		ItemID: "tea", LocationID: "shop", TransactionType: event.TransactionSale, TransactionID: "s", Change: event.NewDecimal(-1),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -117,6 +117,9 @@ func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *
 	return fmt.Errorf("the proxy %s answered %s to CONNECT", proxy.Host, statusOf(answer))
 }
 
+// IdempotencyKey names an action on a business object: the same key, the same call.
+func IdempotencyKey(object, action string) string { return object + ":" + action }
+
 // Post posts a JSON body with an Idempotency-Key. The error is the outcome.
 func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer Answer, err error) {
 	address, err := url.Parse(to)

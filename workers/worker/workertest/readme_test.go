@@ -24,7 +24,7 @@ func New() worker.Worker {
 
 func warn(_ context.Context, tx *worker.Tx, e event.Of[event.InventoryUpdated]) error {
 	stock := e.Payload
-	before := stock.OnHand.Sub(stock.Quantity)
+	before := stock.OnHand.Sub(stock.Change)
 	if before.Sign() < 0 || stock.OnHand.Sign() >= 0 {
 		return nil // only the movement that crosses zero warns
 	}
@@ -41,7 +41,7 @@ func TestTheWorkerOfTheReadme(t *testing.T) {
 	moved := func(onHand, quantity string) event.Any {
 		return workertest.Event(t, event.InventoryUpdated{
 			ItemID: "TEA-25", LocationID: "SHOP-1", OnHand: workertest.Decimal(onHand), Available: workertest.Decimal(onHand),
-			Quantity: workertest.Decimal(quantity), TransactionID: "S1", TransactionType: event.TransactionSale,
+			Change: workertest.Decimal(quantity), TransactionID: "S1", TransactionType: event.TransactionSale,
 		})
 	}
 	crossing := moved("-2", "-3")
