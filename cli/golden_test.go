@@ -120,8 +120,8 @@ func whatIfGoldens(h *environment) []goldenLine {
 		})
 	}
 	return []goldenLine{
-		{command: "whatif", as: "whatif_dry_run", args: []string{"--tenant", "t9", "--rule", rules, "--dry-run"}, before: sell},
-		{command: "whatif", args: []string{"--tenant", "t9", "--rule", rules}},
+		{command: "whatif", as: "whatif_dry_run", args: []string{"--tenant", "t9", "--from", "2026-03-01", "--rule", rules, "--dry-run"}, before: sell},
+		{command: "whatif", args: []string{"--tenant", "t9", "--from", "2026-03-01", "--rule", rules}},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/masterdata"
 	"github.com/composerp/composerp/cli/settings"
@@ -52,6 +53,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "location", Usage: "measure this location only"},
 			&cli.IntFlag{Name: flagItems, Value: 10, Usage: "list at most this many positions, those that change most first; 0: none"},
 			&cli.BoolFlag{Name: flagHistory, Usage: "what was imported as history orders too in both runs; the live planning ordered nothing for it"},
+			archive.Flag(),
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "check the file, and count the events and positions of the span"},
 		}, masterdata.FormatFlags())...),
 		Action: settings.On(func(cctx *cli.Context) (*store.DB, error) {
@@ -106,7 +108,13 @@ func timeOf(cctx *cli.Context, flag string) (time.Time, error) {
 	return at, nil
 }
 
-func run(cctx *cli.Context, db *store.DB, a whatif.Asked) error {
+func run(cctx *cli.Context, db *store.DB, a whatif.Asked) (err error) {
+	if a.Archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if a.Archives != nil {
+		defer a.Archives.Close()
+	}
 	file := cctx.String(flagRule)
 	rules := func(on *store.DB, dryRun bool) error {
 		tenant := a.Tenant

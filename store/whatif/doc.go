@@ -28,5 +28,7 @@
 //	the session with the lock ends       the run ends with an error at its next page (Alive), or at its next
 //	                                     statement, once another run has dropped its tables
 //	the server crashes                   the large tables are unlogged, and are empty afterwards; the lock is free too
+//	the span begins in archives          Read ends with the name of the file, unless the archives were given
+//	the log is archived meanwhile        Read ends with an error: a part may have been missed
 //	the role may make no schema          Begin says which role may: the owner of the database's tables
 package whatif

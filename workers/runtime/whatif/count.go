@@ -26,7 +26,7 @@ func Count(ctx context.Context, db *store.DB, asked Asked) (Content, error) {
 	}
 	positions := map[masterdata.PositionKey]bool{}
 	var latest time.Time
-	err := whatif.Read(ctx, db, asked.Span, inputs, func(events []whatif.Logged, read, all int64) error {
+	err := whatif.Read(ctx, db, asked.Archives, asked.Span, inputs, func(events []whatif.Logged, read, all int64) error {
 		for _, l := range events {
 			e, err := event.Decode(l.Body)
 			if err != nil {

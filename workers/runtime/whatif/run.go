@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/whatif"
 )
@@ -20,6 +21,8 @@ type Asked struct {
 	// Item and Location, if set, are the only ones measured; the whole span is run in any case, since a location's week
 	// and its transfers are those of all items.
 	Item, Location string
+	// Archives are those of the log, if the span may begin in them; nil: it may not.
+	Archives *archive.Folder
 	// History: what was brought in as history orders too. The live planning orders nothing for it.
 	History bool
 	// Workers declares the workers of a side; changed: of the side with the change.
@@ -69,7 +72,7 @@ func Run(ctx context.Context, db *store.DB, asked Asked) (report Report, err err
 	if err := r.open(ctx); err != nil {
 		return Report{}, err
 	}
-	err = whatif.Read(ctx, db, asked.Span, append(append([]event.Type{}, inputs...), outputs...), func(events []whatif.Logged, read, all int64) error {
+	err = whatif.Read(ctx, db, asked.Archives, asked.Span, append(append([]event.Type{}, inputs...), outputs...), func(events []whatif.Logged, read, all int64) error {
 		if err := r.page(ctx, events); err != nil {
 			return err
 		}

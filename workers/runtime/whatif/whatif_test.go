@@ -187,6 +187,7 @@ func TestWhatIf(t *testing.T) {
 	if after := l.state(); after != before {
 		t.Errorf("runs have changed the live tables from\n%s\nto\n%s", before, after)
 	}
+	l.archived(t, r)
 }
 
 // fromTheMiddle: a run from day 3 on, of B alone, awaits the order of day 2.
