@@ -21,6 +21,7 @@ import (
 	"github.com/composerp/composerp/cli/shadow"
 	"github.com/composerp/composerp/cli/stream"
 	"github.com/composerp/composerp/cli/top"
+	"github.com/composerp/composerp/cli/whatif"
 	"github.com/composerp/composerp/cli/why"
 )
 
@@ -32,7 +33,7 @@ func grouped() (all []*cli.Command) {
 	}{
 		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand(), stream.Command()}},
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), replay.Command(), projections.Command(), shadow.Command(), events.EpochCommand(), contracts.Command(), contracts.FlowCommand()}},
-		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), why.Command()}},
+		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), why.Command(), whatif.Command()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
 		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand(), access.SecretsCommand(), access.DatabaseCommand()}},

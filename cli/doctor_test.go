@@ -70,7 +70,7 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 	storetest.Exec(t, h.database, `INSERT INTO audit_checkpoint SELECT 2, 1, 1, pg_current_snapshot(), 0, 1, 0, '(0,0)', 0, '(0,0)', '{}'`)
 	h.doctor(2).has(t, "proof", "ok", "an audit has proven everything up to 2", "")
 	storetest.Exec(t, h.database, `DELETE FROM audit_checkpoint; DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp();
-INSERT INTO projection (name, version, rebuild_version, rebuild_moved_at) VALUES ('stockview', 1, 1, now() - interval '61 minutes'), ('positions', 1, 1, now() - interval '59 minutes')`)
+INSERT INTO projection (name, version, rebuild_version, rebuild_moved_at) VALUES ('stockview', 1, 1, now() - interval '61 minutes'), ('positions', 1, 1, now() - interval '59 minutes'); CREATE SCHEMA public_whatif_1_1`)
 
 	rabbitmqtest.SetPolicy(t, h.broker, "brief", "^composerp.unrouted$", map[string]any{"max-length": 1})
 	want := workers.Topology()
@@ -80,6 +80,7 @@ INSERT INTO projection (name, version, rebuild_version, rebuild_moved_at) VALUES
 	x = h.doctor(2)
 	x.has(t, "queues", "warning", "no worker runs", "composerp up")
 	x.has(t, "projections", "warning", "the rebuild of stockview has not moved since ", "composerp projections rebuild stockview goes on")
+	x.has(t, "whatif", "warning", "runs of composerp whatif that were killed have left tables: public_whatif_1_1", "run composerp whatif again")
 	for _, f := range x.Findings {
 		if strings.Contains(f.What, "positions") {
 			t.Errorf("a rebuild that has just moved makes a finding: %+v", f)

@@ -96,7 +96,33 @@ func goldens(h *environment) []goldenLine {
 	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), archiveGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
-	})
+	}, whatIfGoldens(h))
+}
+
+// whatIfGoldens have a vase ordered earlier, of a tenant of its own. The live fleet awaits an order whose goods do
+// not come.
+func whatIfGoldens(h *environment) []goldenLine {
+	rules := h.file("earlier.csv", "itemId,locationId,reorderPoint\nvase,SHOP,6\n")
+	sold := func(id, quantity, day string) {
+		h.ok("publish", "SALE_COMPLETED", "--tenant", "t9", "--data", `{"saleId":"`+id+`","itemId":"vase","locationId":"SHOP","quantity":`+quantity+`,"amount":9,"timestamp":"`+day+`T10:00:00Z"}`)
+	}
+	sell := func() {
+		h.ok("supplier", "set", "--tenant", "t9", "--supplier", "pots", "--lead-time-days", "2")
+		h.ok("item", "set", "--tenant", "t9", "--item", "vase", "--unit-cost", "4")
+		h.ok("rule", "set", "--tenant", "t9", "--item", "vase", "--location", "SHOP", "--supplier", "pots", "--reorder-point", "2", "--order-up-to", "10", "--low-stock-threshold", "3")
+		h.ok("publish", "STOCK_COUNTED", "--tenant", "t9", "--data", `{"countId":"C9","itemId":"vase","locationId":"SHOP","quantity":10,"timestamp":"2026-03-02T10:00:00Z"}`)
+		sold("S91", "5", "2026-03-03")
+		sold("S92", "4", "2026-03-04")
+		sold("S93", "3", "2026-03-05")
+		sold("S94", "1", "2026-03-07")
+		h.until("the sales are handled", func() bool {
+			return storetest.Value[int](h, h.database, `SELECT count(*) FROM replenishment_state WHERE tenant_id = 't9' AND on_hand = -3`) == 1
+		})
+	}
+	return []goldenLine{
+		{command: "whatif", as: "whatif_dry_run", args: []string{"--tenant", "t9", "--from", "2026-03-01", "--rule", rules, "--dry-run"}, before: sell},
+		{command: "whatif", args: []string{"--tenant", "t9", "--from", "2026-03-01", "--rule", rules}},
+	}
 }
 
 // contractGoldens show two types, and hold the receipts of the seed to the schema.

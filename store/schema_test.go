@@ -48,6 +48,7 @@ import (
 	_ "github.com/composerp/composerp/store/stream"
 	_ "github.com/composerp/composerp/store/trace"
 	_ "github.com/composerp/composerp/store/versions"
+	_ "github.com/composerp/composerp/store/whatif"
 )
 
 // Every statement of every package under store/ can be prepared against the migrated schema. This file imports all of

@@ -17,7 +17,6 @@ import (
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/misdated"
-	"github.com/composerp/composerp/store/projection"
 	"github.com/composerp/composerp/store/seal"
 )
 
@@ -48,6 +47,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.examineSeals(ctx, db)
 	x.examineArchives(ctx, db)
 	x.examineRebuilds(ctx, db)
+	x.examineWhatIfs(ctx, db)
 	x.examineStock(ctx, db)
 	x.examineDates(ctx, db)
 }
@@ -173,21 +173,6 @@ func (x *Examination) examineSeals(ctx context.Context, db *store.DB) {
 		x.ok("seals", "the log has nothing to seal yet")
 	default:
 		x.ok("seals", "the log is sealed up to %s", terminal.Moment(*s.SealedAt))
-	}
-}
-
-// standingWarning is how long a rebuild may stand still, between rebuild, diff and switch.
-const standingWarning = time.Hour
-
-// examineRebuilds warns of rebuilds of read models that stand still.
-func (x *Examination) examineRebuilds(ctx context.Context, db *store.DB) {
-	standing, err := projection.StandingRebuilds(ctx, db, standingWarning)
-	if err != nil {
-		x.unasked("projections", err)
-	}
-	for _, r := range standing {
-		x.warn("projections", "composerp projections rebuild "+r.Name+" goes on, projections switch or cancel ends it",
-			"the rebuild of %s has not moved since %s: the log keeps each tick since then for it", r.Name, terminal.Moment(r.Moved))
 	}
 }
 

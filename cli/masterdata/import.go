@@ -102,6 +102,10 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 
 // Run checks the whole file, and then, unless that is all that is wanted, writes it.
 func (s *Sheet[T]) Run(cctx *cli.Context, noun string) (masterdata.Written, error) {
+	return s.run(cctx, noun, cctx.Bool(settings.FlagDryRun))
+}
+
+func (s *Sheet[T]) run(cctx *cli.Context, noun string, dryRun bool) (masterdata.Written, error) {
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
 	defer progress.End()
 	s.progress = progress.Importing
@@ -116,7 +120,7 @@ func (s *Sheet[T]) Run(cctx *cli.Context, noun string) (masterdata.Written, erro
 		}
 		return written, err
 	}
-	if cctx.Bool(settings.FlagDryRun) {
+	if dryRun {
 		return written, nil
 	}
 	if s.Note != nil && written.New+written.Changed > 0 {

@@ -60,7 +60,10 @@ func OpenSheet[T any](cctx *cli.Context, fields []Field[T], shown []string) (*Sh
 	if err != nil {
 		return nil, err
 	}
-	file := cctx.Args().First()
+	return openFile(cctx.Args().First(), format, fields, shown)
+}
+
+func openFile[T any](file string, format rowfile.Format, fields []Field[T], shown []string) (*Sheet[T], error) {
 	table, err := importer.OpenTable(file, format)
 	if err != nil {
 		return nil, err

@@ -77,8 +77,11 @@ import (
 const look = time.Second
 
 // New declares the forecasting worker.
-func New() worker.Worker {
-	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, forecast),
+func New() worker.Worker { return NewBy("") }
+
+// NewBy declares one that forecasts every item by one method, of method.Names; "": by the one that fits the item best.
+func NewBy(one string) worker.Worker {
+	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, by(one).forecast),
 		emits.Types(event.TypeForecastGenerated), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
 }
 

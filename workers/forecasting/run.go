@@ -29,8 +29,11 @@ const (
 	digits = 3
 )
 
+// by is the method that items are forecast by; "": each by the one that fits it best.
+type by string
+
 // forecast does the next piece of the run that is due first.
-func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
+func (b by) forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 	run, err := planning.TakeForecastRun(ctx, tx)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -50,7 +53,7 @@ func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	chooser := method.NewChooser(method.Profile(run.Week))
+	chooser := method.NewChooser(method.Profile(run.Week)).Only(string(b))
 	made := 0
 	for _, h := range histories {
 		run.NextItem = h.Item

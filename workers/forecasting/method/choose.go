@@ -71,6 +71,26 @@ func NewChooser(week Profile) *Chooser {
 	}}
 }
 
+// Names are the methods that a Chooser has, the first candidate first.
+func Names() []string {
+	all := NewChooser(Flat).candidates
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].name
+	}
+	return names
+}
+
+// Only leaves the Chooser one method, of Names. Of an unknown one it leaves all.
+func (c *Chooser) Only(name string) *Chooser {
+	for i := range c.candidates {
+		if c.candidates[i].name == name {
+			return &Chooser{c.candidates[i : i+1]}
+		}
+	}
+	return c
+}
+
 // sizeAlpha smooths the size of demands in TSB; the number in its name is that of the probability.
 const sizeAlpha = 0.2
 
