@@ -33,15 +33,15 @@ func Migrate(ctx context.Context, db *store.DB, name string, files fs.FS) (appli
 	if err != nil {
 		return 0, fmt.Errorf("migrating the schema %s: %w", name, err)
 	}
-	pool, err := pg.PoolOf(db, name)
+	schema, err := pg.OpenSchema(db, name, 2, "") // what migrations set ends with these connections
 	if err != nil {
 		return 0, fmt.Errorf("migrating the schema %s: %w", name, err)
 	}
-	defer pool.Close()
+	defer schema.Close()
 	if err := makeSchema(ctx, db, name); err != nil {
 		return 0, fmt.Errorf("making the schema %s: %w", name, err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, pool, files, goose.WithSessionLocker(locker), goose.WithTableName(name+".goose_db_version"))
+	provider, err := goose.NewProvider(goose.DialectPostgres, pg.Pool(schema), files, goose.WithSessionLocker(locker), goose.WithTableName(name+".goose_db_version"))
 	if err != nil {
 		return 0, fmt.Errorf("reading the migrations of the schema %s: %w", name, err)
 	}

@@ -68,7 +68,7 @@ func (s *Schemas) make(ctx context.Context, n int) error {
 	}
 	for i := range n {
 		name := fmt.Sprintf("%s_%d", run, i+1)
-		db, err := pg.OpenScratch(s.db, name, 2)
+		db, err := pg.OpenSchema(s.db, name, 2, "SET synchronous_commit = off;") // it can be thrown away
 		if err != nil {
 			return err
 		}

@@ -7,24 +7,12 @@ import (
 	"github.com/lib/pq"
 )
 
-// PoolOf opens connections of their own to the database whose unqualified names are those of one schema, for its
-// migrations: whatever they set ends with them. The caller closes it.
-func PoolOf(db *DB, schema string) (*sql.DB, error) {
-	connector, err := newConnector(db.cfg, "SET search_path = "+pq.QuoteIdentifier(schema)+";")
-	if err != nil {
-		return nil, MapError(err)
-	}
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(2)
-	return pool, nil
-}
-
-// OpenScratch opens a database whose unqualified names are those of one schema alone, for work that can be thrown away:
-// a commit does not wait for the disk, and no ticker is notified of what is appended. The caller closes it.
-func OpenScratch(db *DB, schema string, connections int) (*DB, error) {
+// OpenSchema opens connections to the database whose unqualified names are those of one schema alone; settings are
+// further statements for each of them. No ticker is notified of what is appended there. The caller closes it.
+func OpenSchema(db *DB, schema string, connections int, settings string) (*DB, error) {
 	cfg := db.cfg
 	cfg.Connections = connections
-	connector, err := newConnector(cfg, "SET search_path = "+pq.QuoteIdentifier(schema)+"; SET synchronous_commit = off;")
+	connector, err := newConnector(cfg, "SET search_path = "+pq.QuoteIdentifier(schema)+";"+settings)
 	if err != nil {
 		return nil, MapError(err)
 	}
