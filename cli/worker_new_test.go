@@ -183,7 +183,7 @@ import (
 
 func TestItWarnsOnce(t *testing.T) {
 	crossing := workertest.Event(t, event.InventoryUpdated{ItemID: "cake", LocationID: "shop", OnHand: event.NewDecimal(-1),
-		Available: event.NewDecimal(-1), Quantity: event.NewDecimal(-1), TransactionID: "S2", TransactionType: event.TransactionSale})
+		Available: event.NewDecimal(-1), Change: event.NewDecimal(-1), TransactionID: "S2", TransactionType: event.TransactionSale})
 	emitted, err := workertest.Handle(t, storetest.DB(t), oversold.New(), crossing, crossing)
 	if err != nil || len(emitted) != 1 || emitted[0].Type != event.TypeInventoryLowStock {
 		t.Errorf("got %v, %v", emitted, err)

@@ -54,8 +54,8 @@ func readyCommand() *cli.Command {
 		Description: "`contracts migrate` gives each queue the version that it reads. Of the fleet's queues the programs say that; of others an\n" +
 			"operator does. A queue that is declared for another version than before is moved by the next `contracts migrate --start`.",
 		Flags: changing(
-			&cli.StringFlag{Name: flagType, Usage: "event `TYPE`", Required: true},
-			&cli.StringFlag{Name: flagVersion, Usage: "the `VERSION` that its consumer reads: the current one or the older one", Required: true},
+			&cli.StringFlag{Name: flagType, Usage: "event `TYPE`"},
+			&cli.StringFlag{Name: flagVersion, Usage: "the `VERSION` that its consumer reads: the current one or the older one"},
 		),
 		Action: settings.OnSchema("contracts", 1, declaration, ready),
 	}
@@ -177,6 +177,9 @@ func declaration(cctx *cli.Context) (d versions.Declared, err error) {
 		return d, exit.Usage("name one queue: `composerp contracts ready billing --type INVENTORY_UPDATED --version 2.0`")
 	}
 	d.Queue, d.Version = cctx.Args().First(), cctx.String(flagVersion)
+	if !cctx.IsSet(flagType) || d.Version == "" {
+		return d, exit.Usage("say what it reads: --%s INVENTORY_UPDATED --%s 2.0", flagType, flagVersion)
+	}
 	if d.Type, err = migratable(cctx.String(flagType)); err != nil {
 		return d, err
 	}
