@@ -34,16 +34,16 @@ SELECT e.seq, e.event_id, e.type, e.version, e.body FROM event_log e
 WHERE e.seq > $1 AND e.seq <= $2 AND e.type = ANY ($3) AND e.occurred_at >= $4 AND e.occurred_at < $5 AND $6 IN ('', e.tenant_id)
 ORDER BY e.seq`)
 
-// archived tells whether an event that was archived can be in the span: none is dated further ahead of its logging than
-// admission allows.
+// archived tells whether an event that was archived can be in the span: none is dated further ahead of its logging
+// than admission allows.
 var archived = pg.SQL(`
 SELECT coalesce(bool_or(logged_upto + make_interval(hours => greatest(36,
            (SELECT max(max_ahead_hours) FROM tenant_setting), (SELECT max(max_ahead_hours) FROM source_setting))) >= $1), false)
 FROM log_archive`)
 
-// Read gives the events of the types in the span, in log order, a part of the log at a time, and how many positions of
-// the log have been read of how many there were when it began. Archives are those of the log, if they were given; without
-// them the span must be in the database.
+// Read gives the events of the types in the span, in log order, a part of the log at a time, and how many positions
+// of the log have been read of how many there were when it began. Archives are those of the log, if they were given;
+// without them the span must be in the database.
 func Read(
 	ctx context.Context, db *store.DB, archives *archive.Folder, span Span, types []event.Type, take func(events []Logged, read, all int64) error,
 ) error {

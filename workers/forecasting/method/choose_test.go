@@ -142,3 +142,14 @@ func BenchmarkChoose(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/items, "µs/item")
 }
+
+// A Chooser that is left one method takes it, whatever the history.
+func TestOneMethodByName(t *testing.T) {
+	t.Parallel()
+	history := History{Demand: repeat([]float64{0, 0, 3, 0, 9, 1, 0}, 8)}
+	for _, name := range Names() {
+		if f := NewChooser(Flat).Only(name).Choose(history, 7); f.Method != name {
+			t.Errorf("left with %s, it takes %s", name, f.Method)
+		}
+	}
+}
