@@ -45,26 +45,39 @@ func (p Projection) open(ctx context.Context, db *store.DB, lease store.Lease, a
 }
 
 func (p Projection) foldArchives(ctx context.Context, db *store.DB, lease store.Lease, cut int64, progress Progress) error {
+	if p.Once {
+		if done, err := p.emptied(ctx, db, lease); done || err != nil {
+			return err
+		}
+	}
 	events := int64(0)
-	return p.Archives.Frames(-1, cut-1, false, func(rows []archive.Row) error {
-		entries := make([]eventlog.Entry, len(rows))
-		for i := range rows {
-			r := &rows[i]
-			entries[i] = eventlog.Entry{Seq: r.Seq, EventID: r.EventID, Type: event.Type(r.Type), OccurredAt: r.OccurredAt, Body: []byte(r.Body)}
-		}
-		folded, err := p.folded(entries)
-		if err != nil {
-			return err
-		}
-		if err := p.foldLeading(ctx, db, lease, folded); err != nil {
-			return err
-		}
+	err := p.Archives.Frames(-1, cut-1, false, func(rows []archive.Row) error {
 		events += int64(len(rows))
-		if progress != nil {
-			progress(events, cut-rows[len(rows)-1].Seq)
+		left := cut - rows[len(rows)-1].Seq
+		rows = slices.DeleteFunc(rows, func(r archive.Row) bool { return !slices.Contains(p.Types, event.Type(r.Type)) })
+		err := p.foldLeading(ctx, db, lease, len(rows), func(tx store.Tx, names schemas) (_ []event.Any, err error) {
+			rows := rows
+			if p.Once {
+				if rows, err = p.onceArchived(ctx, tx, names, rows); err != nil {
+					return nil, err
+				}
+			}
+			entries := make([]eventlog.Entry, len(rows))
+			for i := range rows {
+				r := &rows[i]
+				entries[i] = eventlog.Entry{Seq: r.Seq, EventID: r.EventID, Type: event.Type(r.Type), OccurredAt: r.OccurredAt, Body: []byte(r.Body)}
+			}
+			return p.folded(entries)
+		})
+		if err == nil && progress != nil {
+			progress(events, left)
 		}
-		return nil
+		return err
 	})
+	if err == nil && p.Once {
+		err = p.noteArchives(ctx, db, lease)
+	}
+	return err
 }
 
 // foldOpenings folds the opening balances as the events that they stand for.
@@ -83,16 +96,17 @@ func (p Projection) foldOpenings(ctx context.Context, db *store.DB, lease store.
 				Payload:  event.InventoryUpdated{ItemID: key.Item, LocationID: key.Location, OnHand: o.OnHand, Reserved: o.Reserved},
 			}
 		}
-		if err := p.foldLeading(ctx, db, lease, events); err != nil {
+		err := p.foldLeading(ctx, db, lease, len(events), func(store.Tx, schemas) ([]event.Any, error) { return events, nil })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// foldLeading folds events into the rebuilt tables in a transaction of its own.
-func (p Projection) foldLeading(ctx context.Context, db *store.DB, lease store.Lease, events []event.Any) error {
-	if len(events) == 0 {
+// foldLeading folds the events that choose gives, of n, into the rebuilt tables in a transaction of its own.
+func (p Projection) foldLeading(ctx context.Context, db *store.DB, lease store.Lease, n int, choose func(store.Tx, schemas) ([]event.Any, error)) error {
+	if n == 0 {
 		return nil
 	}
 	return db.InTx(ctx, func(tx store.Tx) error {
@@ -101,6 +115,10 @@ func (p Projection) foldLeading(ctx context.Context, db *store.DB, lease store.L
 		}
 		names, err := p.schemas(ctx, tx, rebuilt)
 		if err != nil {
+			return err
+		}
+		events, err := choose(tx, names)
+		if err != nil || len(events) == 0 {
 			return err
 		}
 		return p.foldEvents(ctx, tx, names, events)

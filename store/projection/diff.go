@@ -77,7 +77,12 @@ func Diff(ctx context.Context, db *store.DB, p Projection, holder string, limit 
 		if report.Tick, err = p.foldRange(ctx, db, tx, rebuilt, at.Tick, 0, nil); err != nil {
 			return err
 		}
-		if _, err := p.foldRange(ctx, db, tx, copied, handled, report.Tick, p.unhandled); err != nil {
+		if p.Once {
+			err = p.foldOpen(ctx, tx, rebuilt)
+		} else {
+			_, err = p.foldRange(ctx, db, tx, copied, handled, report.Tick, p.unhandled)
+		}
+		if err != nil {
 			return err
 		}
 		return p.compare(ctx, tx, &report, limit)

@@ -21,8 +21,12 @@ WHERE t.id % 1000 = 0 AND t.max_seq < (
     AND NOT ` + eventlog.ForgottenSQL + `)`)
 
 // handled returns a tick before which the live worker has handled every event. It reads the log; parked and dead events
-// count as not handled. For tables that are written with the events themselves it is the newest tick that stays.
+// count as not handled. For tables that are written with the events themselves it is the newest tick that stays; for those
+// that add up it is not needed.
 func (p Projection) handled(ctx context.Context, db *store.DB) (int64, error) {
+	if p.Once {
+		return 0, nil
+	}
 	types := make([]string, len(p.Types))
 	for i, t := range p.Types {
 		types[i] = string(t)
@@ -72,6 +76,20 @@ func (p Projection) foldRange(ctx context.Context, db *store.DB, tx store.Tx, si
 	if err != nil {
 		return 0, err
 	}
+	return p.eachPage(ctx, db, from, upto, func(entries []eventlog.Entry) error {
+		if only != nil && len(entries) > 0 {
+			var err error
+			if entries, err = only(ctx, tx, entries); err != nil {
+				return err
+			}
+		}
+		return p.fold(ctx, tx, names, entries)
+	})
+}
+
+// eachPage calls do for each page of the log between two ticks; upto 0: up to the newest tick. It returns the tick
+// where it ended.
+func (p Projection) eachPage(ctx context.Context, db *store.DB, from, upto int64, do func([]eventlog.Entry) error) (int64, error) {
 	for at := (eventlog.Cursor{Tick: from, Upto: from}); upto == 0 || at.Tick < upto; {
 		if upto > 0 && at.Tick == at.Upto {
 			same, err := pg.One[bool](ctx, db, "comparing epochs", sameEpoch, at.Tick, upto)
@@ -89,13 +107,7 @@ func (p Projection) foldRange(ctx context.Context, db *store.DB, tx store.Tx, si
 		if read.Next == at {
 			return at.Tick, nil
 		}
-		entries := read.Events
-		if only != nil && len(entries) > 0 {
-			if entries, err = only(ctx, tx, entries); err != nil {
-				return 0, err
-			}
-		}
-		if err := p.fold(ctx, tx, names, entries); err != nil {
+		if err := do(read.Events); err != nil {
 			return 0, err
 		}
 		at = read.Next

@@ -26,6 +26,8 @@ type Projection struct {
 	Types  []event.Type
 	// Fold writes events to the tables. See the package's first invariant.
 	Fold func(ctx context.Context, tx store.Tx, events []event.Any) error
+	// Once: Fold adds up, so that the tables have each event that the worker has handled once, and no other (once.go).
+	Once bool
 	// Opens: a rebuild may begin with the opening balances in place of the events that are archived.
 	Opens bool
 	// Archives, unless nil, are read before the log.
@@ -41,6 +43,9 @@ type Table struct {
 	Columns []string
 	// Where chooses the live rows that are compared; "": all.
 	Where string
+	// Identity is a column that is generated always as identity, by which tables of no projection know a row; "": none.
+	// The worker makes a row for each Key, so that the rest of its columns have defaults.
+	Identity string
 }
 
 // Errors of a projection's state.

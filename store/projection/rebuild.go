@@ -98,6 +98,9 @@ func (p Projection) begin(ctx context.Context, db *store.DB, lease store.Lease, 
 		if err := p.makeTables(ctx, tx, names); err != nil {
 			return err
 		}
+		if err := p.makeDeliveries(ctx, tx, names); err != nil {
+			return err
+		}
 		if _, err := pg.Exec(ctx, tx, forgetCursor, p.cursor()); err != nil {
 			return err
 		}
@@ -172,6 +175,12 @@ func (p Projection) foldPage(ctx context.Context, tx store.Tx, read eventlog.Pag
 
 // fold writes events to the tables beside the live ones.
 func (p Projection) fold(ctx context.Context, tx store.Tx, names schemas, entries []eventlog.Entry) error {
+	if p.Once {
+		var err error
+		if entries, err = p.once(ctx, tx, names, entries); err != nil {
+			return err
+		}
+	}
 	events, err := p.folded(entries)
 	if err != nil || len(events) == 0 {
 		return err
@@ -180,6 +189,9 @@ func (p Projection) fold(ctx context.Context, tx store.Tx, names schemas, entrie
 }
 
 func (p Projection) foldEvents(ctx context.Context, tx store.Tx, names schemas, events []event.Any) error {
+	if err := p.identities(ctx, tx, names); err != nil {
+		return err
+	}
 	if err := names.on(ctx, tx); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (p Projection) attempt(ctx context.Context, do func() error) error {
 	}
 }
 
-func (p Projection) switchTo(ctx context.Context, db *store.DB, tx store.Tx, lease store.Lease, at eventlog.Cursor, handled int64, s State, by operatorlog.By) error {
+func (p Projection) switchTo(ctx context.Context, db *store.DB, tx store.Tx, lease store.Lease, at eventlog.Cursor, handled int64, s State, by operatorlog.By) (err error) {
 	if err := p.lockLive(ctx, tx, lease, rebuilt); err != nil {
 		return err
 	}
@@ -83,6 +83,11 @@ func (p Projection) switchTo(ctx context.Context, db *store.DB, tx store.Tx, lea
 	}
 	if _, err := pg.Exec(ctx, tx, forgetCursor, p.cursor()); err != nil {
 		return err
+	}
+	if p.Once {
+		if handled, err = p.settle(ctx, db, tx, rebuilt, at.Tick); err != nil {
+			return err
+		}
 	}
 	return p.swap(ctx, tx, rebuilt, "projections switch", s.Live, p.Version, handled, by)
 }
@@ -118,10 +123,16 @@ func (p Projection) swap(ctx context.Context, tx store.Tx, side, action string, 
 	if err != nil {
 		return err
 	}
+	if err := p.nextIdentities(ctx, tx, from); err != nil {
+		return err
+	}
 	text := "CREATE SCHEMA " + aside.side + ";"
 	for _, t := range p.Tables {
 		text += fmt.Sprintf("ALTER TABLE %s.%s SET SCHEMA %s;", from.live, t.Name, aside.side)
 		text += fmt.Sprintf("ALTER TABLE %s.%s SET SCHEMA %s;", from.side, t.Name, from.live)
+	}
+	if p.Once {
+		text += fmt.Sprintf("ALTER TABLE %s.%s SET SCHEMA %s;", from.side, deliveries, aside.side)
 	}
 	text += "DROP SCHEMA IF EXISTS " + to.side + " CASCADE; DROP SCHEMA IF EXISTS " + from.side + "; ALTER SCHEMA " + aside.side + " RENAME TO " + to.side
 	if err := pg.ExecText(ctx, tx, text); err != nil {
@@ -159,8 +170,13 @@ func Back(ctx context.Context, db *store.DB, p Projection, holder string, by ope
 				if err := p.lockLive(ctx, tx, lease, kept); err != nil {
 					return err
 				}
-				if _, err := p.foldRange(ctx, db, tx, kept, at, 0, nil); err != nil {
+				if at, err = p.foldRange(ctx, db, tx, kept, at, 0, nil); err != nil {
 					return err
+				}
+				if p.Once {
+					if tick, err = p.settle(ctx, db, tx, kept, at); err != nil {
+						return err
+					}
 				}
 				return p.swap(ctx, tx, kept, "projections back", s.Live, *s.Kept, tick, by)
 			})

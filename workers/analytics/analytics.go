@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/again"
@@ -34,12 +35,13 @@ import (
 
 // New declares the analytics worker. An older one kept an account of demand of its own, from movements.
 func New() worker.Worker {
-	return worker.New("analytics", worker.OnBatch(note, event.TypeForecastGenerated), worker.Formerly(event.TypeInventoryUpdated),
+	return worker.New("analytics", worker.OnBatch(
+		func(ctx context.Context, tx *worker.Tx, events []event.Any) error { return Fold(ctx, tx, events) }, event.TypeForecastGenerated), worker.Formerly(event.TypeInventoryUpdated),
 		worker.Linger(100*time.Millisecond), again.Harmless())
 }
 
-// note writes down a batch of forecasts.
-func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+// Fold writes down a batch of forecasts. Each has one event in the log, whose id follows from its position and day.
+func Fold(ctx context.Context, tx store.Tx, events []event.Any) error {
 	forecasts := map[string]planning.Forecast{}
 	for _, e := range events {
 		if p, ok := e.Payload.(event.ForecastGenerated); ok {

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lots"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/shadow"
@@ -60,14 +61,34 @@ var tables = []shadow.Table{
 
 type keeper struct{ shelves *lots.Balances }
 
-// keep books a batch of movements, in arrival order, set-based.
-func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+// Fold books a batch of movements in a table of lots that is rebuilt. No business day begins and nothing is emitted:
+// what this worker has handled has led to its events.
+func Fold(ctx context.Context, tx store.Tx, events []event.Any) error {
+	moves, keys := read(events)
+	shelves, _, err := new(lots.Balances).Lock(ctx, tx, keys)
+	if err != nil {
+		return err
+	}
+	for i := range moves {
+		book(shelves[moves[i].position()], &moves[i])
+	}
+	return lots.WriteBalances(ctx, tx, shelves)
+}
+
+// read gives the movements, and the position of each.
+func read(events []event.Any) ([]move, []masterdata.PositionKey) {
 	moves := make([]move, len(events))
 	keys := make([]masterdata.PositionKey, len(events))
 	for i, e := range events {
 		moves[i] = move{Envelope: e.Envelope, InventoryUpdated: e.Payload.(event.InventoryUpdated)}
 		keys[i] = moves[i].position()
 	}
+	return moves, keys
+}
+
+// keep books a batch of movements, in arrival order, set-based.
+func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+	moves, keys := read(events)
 	shelves, days, err := k.shelves.Lock(ctx, tx, keys)
 	if err != nil {
 		return err
