@@ -48,7 +48,7 @@ func (w *warehouse) moves(random *rand.Rand, n int) []event.Any {
 		if random.IntN(3) == 0 {
 			change = workertest.Decimal(fmt.Sprint(1 + random.IntN(12)))
 			p.TransactionType, p.LotNumber = event.TransactionReceipt, []string{"", "A", "B"}[random.IntN(3)]
-			p.ExpiryDate = []event.Date{"", "2024-06-01", "2024-09-01"}[random.IntN(3)]
+			p.ExpiryDate = []event.Date{"", "2024-03-25", "2024-04-05"}[random.IntN(3)]
 		}
 		w.onHand[item] = w.onHand[item].Add(change)
 		w.count[item]++

@@ -147,5 +147,20 @@ func (g *group) revive(nodes ...*localtest.Node) {
 		})
 	}
 	g.must(started.Wait())
-	g.must(g.cluster.AwaitMembers(g.Context()))
+	if g.joined() == nil {
+		return
+	}
+	for _, node := range g.cluster.Missing(g.Context()) {
+		g.Logf("%s does not come back by itself, and is started again", node.Name)
+		g.must(node.Kill(g.Context()))
+		g.must(node.Start(g.Context()))
+	}
+	g.must(g.joined())
+}
+
+// joined waits until the nodes are one cluster.
+func (g *group) joined() error {
+	ctx, cancel := context.WithTimeout(g.Context(), localtest.Deadline(4*limit))
+	defer cancel()
+	return g.cluster.AwaitMembers(ctx)
 }

@@ -72,13 +72,14 @@ func (p Projection) once(ctx context.Context, tx store.Tx, names schemas, entrie
 	return take(ctx, tx, names, entries, func(e *eventlog.Entry) int64 { return e.Seq }, handled)
 }
 
-// take gives those events that are handled and not folded yet, and notes those that are not handled.
+// take gives those events that are handled, and notes those that are not. What is noted already is folded, or is left to
+// foldOpen.
 func take[E any](ctx context.Context, tx store.Tx, names schemas, events []E, seqOf func(*E) int64, handled map[int64]bool) ([]E, error) {
 	seqs := pg.NewColumns(1, len(events))
 	for i := range events {
 		seqs.Add(seqOf(&events[i]))
 	}
-	folded, err := names.seqs(ctx, tx, `SELECT seq FROM %s WHERE folded AND seq = ANY ($1::bigint[])`, seqs[0])
+	noted, err := names.seqs(ctx, tx, `SELECT seq FROM %s WHERE seq = ANY ($1::bigint[])`, seqs[0])
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func take[E any](ctx context.Context, tx store.Tx, names schemas, events []E, se
 	open := pg.NewColumns(1, 0)
 	for i := range events {
 		switch seq := seqOf(&events[i]); {
-		case folded[seq]:
+		case noted[seq]:
 		case handled[seq]:
 			left = append(left, events[i])
 		default:

@@ -115,6 +115,18 @@ func (n *Node) Kill(ctx context.Context) error {
 // they know what it missed: start several side by side.
 func (n *Node) Start(ctx context.Context) error { return n.servers.Revive(ctx, local.RabbitMQ) }
 
+// Missing are the nodes that do not say of themselves that they are running. A node that was cut off from the others
+// restarts its application by itself, and with RabbitMQ 3.10.8 that has failed while the others started
+// (incompatible_feature_flags, seen once): it answers no more, and only a restart of the node helps.
+func (c *Cluster) Missing(ctx context.Context) (missing []*Node) {
+	for _, node := range c.nodes {
+		if running, err := node.members(ctx); err != nil || running == 0 {
+			missing = append(missing, node)
+		}
+	}
+	return missing
+}
+
 // AwaitMembers returns once every node of the cluster says that all of them are running.
 func (c *Cluster) AwaitMembers(ctx context.Context) error {
 	for _, node := range c.nodes {

@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -271,7 +272,7 @@ func (f *fleet) admitsOnce() {
 	}
 }
 
-// rebuilds: positions from the opening balances, the stock read model from the files.
+// rebuilds: positions from the opening balances, the read models from the files. Each is cut off within the files first.
 func (f *fleet) rebuilds(folder *kept.Folder) {
 	f.Helper()
 	for _, p := range workers.Projections() {
@@ -281,11 +282,15 @@ func (f *fleet) rebuilds(folder *kept.Folder) {
 				f.Errorf("%s without the files: %v", p.Name, err)
 			}
 			p.Archives = folder
+			ctx, cut := context.WithCancel(f.Context())
+			if err := projection.Rebuild(ctx, f.DB, p, "test", by, func(int64, int64) { cut() }); err == nil {
+				f.Errorf("the rebuild of %s was not cut off", p.Name)
+			}
 			err = projection.Rebuild(f.Context(), f.DB, p, "test", by, nil)
 		}
 		f.Must(err)
 		report := storetest.MustGet(projection.Diff(f.Context(), f.DB, p, "test", 10))(f)
-		if report.Differs() || report.Totals[0].Same == 0 {
+		if report.Differs() || report.Totals[0].Same == 0 && p.Name != "analytics" { // nothing was forecast
 			f.Errorf("%s rebuilt differs: %+v", p.Name, report)
 		}
 		f.Must(projection.Cancel(f.Context(), f.DB, p, "test", by))
