@@ -32,6 +32,7 @@ func projectionOf(t testing.TB, name string) projection.Projection {
 type warehouse struct {
 	*workertest.Env
 	worker worker.Worker
+	items  int // how many there are
 	onHand map[string]event.Decimal
 	count  map[string]int64
 	at     time.Time
@@ -42,7 +43,7 @@ type warehouse struct {
 func (w *warehouse) moves(random *rand.Rand, n int) []event.Any {
 	events := make([]event.Any, n)
 	for i := range events {
-		item := fmt.Sprint("item-", random.IntN(5))
+		item := fmt.Sprint("item-", random.IntN(w.items))
 		change := workertest.Decimal(fmt.Sprint(-1 - random.IntN(4)))
 		p := event.InventoryUpdated{ItemID: item, LocationID: "shop", TransactionID: "x", TransactionType: event.TransactionSale}
 		if random.IntN(3) == 0 {
@@ -92,7 +93,7 @@ func (w *warehouse) standing() string {
 func TestLotsAreRebuiltAndSwitched(t *testing.T) {
 	t.Parallel()
 	w := &warehouse{
-		Env: workertest.NewDatabaseEnv(t), worker: lots.New(), at: workertest.Day, onHand: map[string]event.Decimal{}, count: map[string]int64{}, told: map[string]int{},
+		Env: workertest.NewDatabaseEnv(t), worker: lots.New(), items: 5, at: workertest.Day, onHand: map[string]event.Decimal{}, count: map[string]int64{}, told: map[string]int{},
 	}
 	random, p, by := rand.New(rand.NewPCG(7, 7)), projectionOf(t, "lots"), operatorlog.By{Operator: "ann", Reason: "test"}
 	ctx := t.Context()
@@ -125,6 +126,7 @@ func TestLotsAreRebuiltAndSwitched(t *testing.T) {
 	}
 	w.handle(queue[:20])
 	w.handle(queue) // again, as after a crash
+	w.items = 8     // new ones have ids of their own
 	w.handle(w.moves(random, 200))
 	for item, sum := range w.onHand {
 		got := storetest.One[string](t, w.SQL(), `
