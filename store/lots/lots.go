@@ -23,6 +23,7 @@ type Lot struct {
 	// ReceivedAt is the business time of the oldest receipt that the rest may come from.
 	ReceivedAt time.Time
 	stored     event.Decimal // the quantity in the database
+	storedAt   time.Time     // ReceivedAt there
 }
 
 // LotBalance is a position's lots, locked by the transaction that read them.
@@ -159,7 +160,7 @@ func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.Position
 		if err := row.Scan(&id, &l.Number, &l.Expiry, &l.Quantity, &l.ReceivedAt); err != nil {
 			return err
 		}
-		l.stored = l.Quantity
+		l.stored, l.storedAt = l.Quantity, l.ReceivedAt
 		byID[id].Lots = append(byID[id].Lots, &l)
 		return nil
 	}, ids...)

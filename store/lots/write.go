@@ -47,7 +47,7 @@ func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.Pos
 				used.Add(s.ID, l.Number, pg.Expiry(l.Expiry))
 			case some && !stood:
 				opened.Add(s.ID, l.Number, pg.Expiry(l.Expiry), l.Quantity, l.ReceivedAt)
-			case !l.Quantity.Equal(l.stored):
+			case !l.Quantity.Equal(l.stored) || !l.ReceivedAt.Equal(l.storedAt):
 				left.Add(s.ID, l.Number, pg.Expiry(l.Expiry), l.Quantity, l.ReceivedAt)
 			}
 			if some {

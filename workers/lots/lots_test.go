@@ -169,3 +169,15 @@ func TestWhatGoesOutFirst(t *testing.T) {
 		})
 	}
 }
+
+// A lot that a batch uses up and fills to the same quantity has what was received last.
+func TestALotThatIsFilledAgainIsAsOldAsWhatFilledIt(t *testing.T) {
+	t.Parallel()
+	db, l := storetest.DB(t), newTill(t)
+	handle(t, db, l.receive("5", "", ""))
+	handle(t, db, l.sell("7"), l.move(event.TransactionAdjustment, "7", "", ""))
+	shelves := storetest.MustGet(storelots.OnHand(t.Context(), db, masterdata.PositionKey{Item: l.item}))(t)
+	if got := shelves[0].Lots[0]; got.Quantity.String() != "5" || !got.ReceivedAt.Equal(l.at) {
+		t.Errorf("%s are left, received at %s; want 5 at %s", got.Quantity, got.ReceivedAt, l.at)
+	}
+}
