@@ -152,7 +152,7 @@ func unlessZero(d event.Decimal) string {
 	return d.String()
 }
 
-func daysOfCover(days event.Decimal) string { return days.StringFixed(1) + " d" }
+func daysOfCover(days event.Decimal) string { return wording.Grouped(days.StringFixed(1)) + " d" }
 
 func lastMovement(s *stockview.PlannedStock) string {
 	return terminal.Or(s.LastMovement, "", func(at time.Time) string { return at.UTC().Format("2006-01-02 ") + s.LastType })

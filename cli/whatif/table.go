@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/whatif"
 )
 
@@ -70,14 +71,14 @@ type line struct {
 func lineOf(name string, columns [3]*whatif.Figures, number func(*whatif.Figures) event.Decimal, digits int32) line {
 	l := line{name: name}
 	for i, f := range columns {
-		l.cells[i] = number(f).StringFixed(digits)
+		l.cells[i] = grouped(number(f), digits)
 	}
 	l.change = signed(number(columns[2]).Sub(number(columns[1])), digits)
 	return l
 }
 
 func signed(d event.Decimal, digits int32) string {
-	text := d.StringFixed(digits)
+	text := grouped(d, digits)
 	if d.IsPositive() {
 		return "+" + text
 	}
@@ -145,17 +146,20 @@ func cell(of any) string {
 	case string:
 		return of
 	case event.Decimal:
-		return of.String()
+		return wording.Grouped(of.String())
 	}
 	return terminal.NumberOr(&of)
 }
 
-func days(d event.Decimal) string { return d.StringFixed(1) }
+func days(d event.Decimal) string { return grouped(d, 1) }
+
+// grouped is a number with so many digits after the point, as people read it.
+func grouped(d event.Decimal, digits int32) string { return wording.Grouped(d.StringFixed(digits)) }
 
 func amounts(list []whatif.Money) string {
 	texts := make([]string, len(list))
 	for i, m := range list {
-		texts[i] = strings.TrimSpace(m.Amount.StringFixed(2) + " " + m.Currency)
+		texts[i] = strings.TrimSpace(grouped(m.Amount, 2) + " " + m.Currency)
 	}
 	return strings.Join(texts, ", ")
 }
