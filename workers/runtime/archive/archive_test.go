@@ -241,7 +241,7 @@ func (f *fleet) stops() {
 func (f *fleet) verifies(events int64) {
 	f.Helper()
 	verify := func(folder *kept.Folder) seal.Report {
-		return storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, folder, nil))(f)
+		return storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, nil, folder, nil))(f)
 	}
 	f.seal()
 	if r := verify(nil); r.Found != 0 || r.Archived == 0 || r.Events+r.Archived != events {
