@@ -90,15 +90,20 @@ type erasing struct {
 	key    ed25519.PrivateKey
 }
 
-func eraseAsked(cctx *cli.Context) (e erasing, err error) {
+func eraseAsked(cctx *cli.Context) (erasing, error) {
+	e, err := ordersAsked(cctx)
+	if err == nil && !cctx.Bool(settings.FlagDryRun) && !cctx.Bool(flagYes) && !terminal.CanAsk(cctx) {
+		err = exit.Usage("what is erased cannot be brought back: look with --%s, then give --%s", settings.FlagDryRun, flagYes)
+	}
+	return e, err
+}
+
+// ordersAsked reads what to erase.
+func ordersAsked(cctx *cli.Context) (e erasing, err error) {
 	if path := cctx.Path(flagSigningKey); path != "" {
 		if e.key, err = seal.ReadPrivateKey(path); err != nil {
 			return e, exit.Misconfigured("--%s: %w", flagSigningKey, err)
 		}
-	}
-	dry := cctx.Bool(settings.FlagDryRun)
-	if !dry && !cctx.Bool(flagYes) && !terminal.CanAsk(cctx) {
-		return e, exit.Usage("what is erased cannot be brought back: look with --%s, then give --%s", settings.FlagDryRun, flagYes)
 	}
 	o := order{reason: strings.TrimSpace(cctx.String(settings.FlagReason)), fields: cctx.StringSlice(flagFields)}
 	if o.ids, e.orders, err = idsAsked(cctx); err != nil || len(e.orders) > 0 {
@@ -112,7 +117,7 @@ func eraseAsked(cctx *cli.Context) (e erasing, err error) {
 			return e, exit.Usage("--%s: %w", flagFields, err)
 		}
 	}
-	if o.reason == "" && !dry {
+	if o.reason == "" && !cctx.Bool(settings.FlagDryRun) {
 		return e, exit.Usage("--%s: %w", settings.FlagReason, erasure.ErrReason)
 	}
 	filter, err := filterAsked(cctx)
