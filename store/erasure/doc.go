@@ -51,6 +51,9 @@
 //	it is noted (erasure.noted)                          the file before it is still there, with what was erased: the
 //	                                                     next run deletes it
 //
+// A run of archiving that was killed between its rename and its commit leaves a file that is not noted, with the bodies
+// of then. After an erasure the next run finds that it differs, stops, and says that it is to be deleted.
+//
 // # What it does not reach
 //
 // Backups and replicas' delays, the write-ahead log, files that a replay or a query has written, the stream queue until

@@ -152,11 +152,11 @@ func TestAPartitionBecomesAFile(t *testing.T) {
 	f := newFleet(t)
 	f.waits()
 	before, reversed := f.read(eventquery.Query{}), f.read(eventquery.Query{Reverse: true})
-	f.stops()
 	erases := f.erasing("bob-bob", "")
 	if r := storetest.MustGet(erases.cfg.Run(t.Context(), erases.seqs))(t); r.Erased != 2 || r.Archived != 0 {
 		t.Fatalf("erased before it is archived: %+v", r)
 	}
+	f.stops()
 	made := storetest.MustGet(archive.Run(t.Context(), f.config()))(t)
 	if len(made) != 1 || f.has("event_log_p0") || made[0].Low != 0 || made[0].High != 1_000_000 || int(made[0].Events)+f.value(`SELECT count(*) FROM event_log`) != len(before) {
 		t.Fatalf("archived %+v", made)
