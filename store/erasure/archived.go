@@ -197,8 +197,8 @@ func (cfg Config) archived(ctx context.Context, a *archive.Archive, file *archiv
 	return changes, err
 }
 
-// rewrite writes a file with the bodies that stand in; it is on the disk when it returns. A file of that name is left of
-// a run that was killed.
+// rewrite writes a file with the bodies that stand in; it is on the disk when it returns. A file of that name is left
+// by a run that was killed.
 func rewrite(ctx context.Context, a *archive.Archive, file *archive.File, path string, changed map[int64]*Change) (w archive.Written, err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {

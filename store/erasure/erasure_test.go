@@ -151,7 +151,7 @@ func TestAnErasedEventHasItsFiguresAndNothingElseOfThePerson(t *testing.T) {
 	}
 }
 
-// A field of which figures are made is refused with its name, and with it everything.
+// A field that figures are made from is refused with its name, and with it everything.
 func TestNothingIsErasedThatFiguresNeed(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "17850", "2")

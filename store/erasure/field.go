@@ -45,7 +45,7 @@ type schema struct {
 	Items      *schema            `json:"items"`
 }
 
-// isText: a name or a note, of which no figure is made.
+// isText: a name or a note; no figure is made from it.
 func (s *schema) isText() bool {
 	return strings.HasSuffix(s.Ref, "/$defs/name") || strings.HasSuffix(s.Ref, "/$defs/note")
 }

@@ -56,7 +56,7 @@ const mostChanges = 1000
 // Report is what was erased, or would be.
 type Report struct {
 	Events      int64 `json:"events"`   // that were asked for
-	Erased      int64 `json:"erased"`   // of which fields are erased
+	Erased      int64 `json:"erased"`   // that have fields erased
 	Without     int64 `json:"without"`  // that have none of the fields, or not any more
 	Refused     int64 `json:"refused"`  // each with a problem
 	Still       int64 `json:"still"`    // of Erased: a value stands in another field too

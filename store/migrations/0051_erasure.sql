@@ -1,4 +1,4 @@
--- Erasures: events of which fields were erased, and what stands in for their bodies.
+-- Erasures: which fields of events were erased, and what stands in for the bodies.
 
 -- +goose Up
 -- A row for each erasure of an event; its newest counts. body_sha256 is the hash that the event was logged with,

@@ -28,7 +28,7 @@ const (
 	Inserted Kind = "inserted" // an event is there that the log did not write
 	Chain    Kind = "chain"    // a seal is not what it was
 	Unsigned Kind = "receipt"  // a receipt is not what an audit has signed
-	Erasure  Kind = "erasure"  // an erasure is not what was done, or nobody vouches for it
+	Erasure  Kind = "erasure"  // an erasure is not what was done, or no key and no log entry vouches for it
 )
 
 // Finding is one thing that is wrong.
