@@ -4,7 +4,7 @@ import "strings"
 
 // erasureGoldens erase a field that a till of its own sends.
 func erasureGoldens(h *environment) []goldenLine {
-	const id = "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a41"
+	const id = "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a51"
 	asked := []string{id, "--fields", "payload.customerId", "--reason", "GDPR 17, request 12"}
 	counted := func() {
 		h.ok("publish", "STOCK_COUNTED", "--tenant", "t8", "--id", id, "--data",
