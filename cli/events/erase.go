@@ -234,16 +234,31 @@ func erase(cctx *cli.Context, db *store.DB, e erasing) error {
 	if folder != nil {
 		defer folder.Close()
 	}
+	shown := erasedShown{DryRun: cctx.Bool(settings.FlagDryRun), Report: erasure.Report{Changes: []erasure.Change{}, Archives: []string{}}}
 	for _, o := range e.orders {
-		seqs, err := o.find(cctx, db, folder)
-		if err != nil {
+		var seqs []int64
+		if seqs, err = o.find(cctx, db, folder); err != nil {
 			return err
 		}
-		if err := e.carryOut(cctx, db, o, seqs); err != nil {
+		if err = e.carryOut(cctx, db, o, seqs, &shown); err != nil && !errors.Is(err, erasure.ErrRefused) {
 			return err
+		}
+		if err != nil {
+			break
 		}
 	}
-	return nil
+	setting, failed := stream.Read(cctx.Context, db)
+	if failed != nil {
+		return failed
+	}
+	if setting.On {
+		until := time.Now().Add(time.Duration(setting.MaxAgeSeconds) * time.Second).UTC().Truncate(time.Second)
+		shown.StreamUntil = &until
+	}
+	if failed := terminal.Show(cctx, shown, func(w io.Writer) { shown.table(w, cctx, e) }); failed != nil {
+		return failed
+	}
+	return err
 }
 
 // find finds the positions of an order's events.
@@ -285,15 +300,14 @@ func (o *order) find(cctx *cli.Context, db *store.DB, folder *kept.Folder) (seqs
 	return nil, exit.Usage("the log has no event %s%s", missing[0], hint)
 }
 
-// carryOut erases, or shows what would be.
-func (e erasing) carryOut(cctx *cli.Context, db *store.DB, o order, seqs []int64) error {
-	shown := erasedShown{DryRun: cctx.Bool(settings.FlagDryRun)}
+// carryOut erases, or looks, and adds to what is shown.
+func (e erasing) carryOut(cctx *cli.Context, db *store.DB, o order, seqs []int64, shown *erasedShown) error {
 	if erasure.CarriesOn(o.fields) {
 		derived, err := erasure.Derived(cctx.Context, db, seqs)
 		if err != nil {
 			return err
 		}
-		if shown.Derived = int64(len(derived)); cctx.Bool(flagWithDerived) {
+		if shown.Derived += int64(len(derived)); cctx.Bool(flagWithDerived) {
 			seqs = append(seqs, derived...)
 		}
 	}
@@ -305,32 +319,19 @@ func (e erasing) carryOut(cctx *cli.Context, db *store.DB, o order, seqs []int64
 	}}
 	run := cfg.Plan
 	if !shown.DryRun {
-		if len(seqs) > 0 && !cctx.Bool(flagYes) && !terminal.Confirm(cctx, wording.Sprintf("Erase %s of %s, for ever?", strings.Join(o.fields, ", "), wording.Count(int64(len(seqs)), "event"))) {
+		question := wording.Sprintf("Erase %s of %s, for ever?", strings.Join(o.fields, ", "), wording.Count(int64(len(seqs)), "event"))
+		if len(seqs) > 0 && !cctx.Bool(flagYes) && !terminal.Confirm(cctx, question) {
 			return exit.Usage("nothing was erased")
 		}
 		run = cfg.Run
 	}
-	var err error
-	shown.Report, err = run(cctx.Context, seqs)
+	r, err := run(cctx.Context, seqs)
 	progress.End()
-	if err != nil && !errors.Is(err, erasure.ErrRefused) {
-		return err
-	}
-	setting, failed := stream.Read(cctx.Context, db)
-	if failed != nil {
-		return failed
-	}
-	if setting.On {
-		until := cfg.Now.Add(time.Duration(setting.MaxAgeSeconds) * time.Second).UTC().Truncate(time.Second)
-		shown.StreamUntil = &until
-	}
-	if failed := terminal.Show(cctx, shown, func(w io.Writer) { shown.table(w, cctx, o, e.key != nil) }); failed != nil {
-		return failed
-	}
+	shown.Add(r)
 	return err
 }
 
-func (s *erasedShown) table(w io.Writer, cctx *cli.Context, o order, signed bool) {
+func (s *erasedShown) table(w io.Writer, cctx *cli.Context, e erasing) {
 	done := "erased"
 	switch {
 	case s.DryRun:
@@ -339,7 +340,12 @@ func (s *erasedShown) table(w io.Writer, cctx *cli.Context, o order, signed bool
 		done = "not erased, for others are refused"
 	}
 	terminal.Row(w, "events asked for", s.Events)
-	terminal.Row(w, done, wording.Sprintf("%s of %s", strings.Join(o.fields, ", "), wording.Count(s.Erased, "event")))
+	var fields []string
+	for _, o := range e.orders {
+		fields = append(fields, o.fields...)
+	}
+	slices.Sort(fields)
+	terminal.Row(w, done, wording.Sprintf("%s of %s", strings.Join(slices.Compact(fields), ", "), wording.Count(s.Erased, "event")))
 	for _, line := range []struct {
 		what string
 		n    int64
@@ -348,6 +354,7 @@ func (s *erasedShown) table(w io.Writer, cctx *cli.Context, o order, signed bool
 		{"  in archives", s.Archived, "the files: " + strings.Join(s.Archives, ", ")},
 		{"  and in closed dead letters", s.DeadLetters, ""},
 		{"  have an erased value in another field too", s.Still, "look at them, and name that field as well"},
+		{"signed", s.Signed, ""},
 		{"have none of the fields", s.Without, ""},
 		{"refused", s.Refused, ""},
 	} {
@@ -361,7 +368,7 @@ func (s *erasedShown) table(w io.Writer, cctx *cli.Context, o order, signed bool
 	if s.StreamUntil != nil {
 		terminal.Row(w, "composerp.stream", "has the originals until "+terminal.Moment(*s.StreamUntil)+" at the latest")
 	}
-	if !s.DryRun && s.Erased > 0 && s.Refused == 0 && !signed {
+	if !s.DryRun && s.Erased > 0 && s.Refused == 0 && e.key == nil {
 		terminal.Row(w, "not signed", "the same command with --"+flagSigningKey+" signs it")
 	}
 	if len(s.Changes) == 0 {

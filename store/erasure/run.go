@@ -99,6 +99,20 @@ func (r *Report) add(c *Change, signed bool) {
 	}
 }
 
+// Add adds what another run has reported.
+func (r *Report) Add(other Report) {
+	r.Events += other.Events
+	r.Erased += other.Erased
+	r.Without += other.Without
+	r.Refused += other.Refused
+	r.Still += other.Still
+	r.Archived += other.Archived
+	r.DeadLetters += other.DeadLetters
+	r.Signed += other.Signed
+	r.Changes = append(r.Changes, other.Changes[:min(len(other.Changes), mostChanges-min(len(r.Changes), mostChanges))]...)
+	r.Archives = append(r.Archives, other.Archives...)
+}
+
 // Errors of erasing.
 var (
 	// ErrRefused: some of the events cannot be erased as asked.
