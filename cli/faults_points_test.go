@@ -352,7 +352,12 @@ func (s *street) killErasing(p failpoint.Point, archive []string, dir string) {
 	s.proven()
 	storetest.MustGet(seal.Seal(s.Context(), s.db))(s)
 	if inArchive {
-		s.ok(archive...)
+		const archives = `SELECT count(*) FROM log_archive`
+		had := storetest.Value[int](s, s.database, archives)
+		storetest.Eventually(s, "a partition is archived", func() bool {
+			s.ok(archive...)
+			return storetest.Value[int](s, s.database, archives) > had
+		})
 	}
 	const user = `metadata.userId == "till-7"`
 	left := func() int {

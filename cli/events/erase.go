@@ -363,7 +363,7 @@ func (s *erasedShown) table(w io.Writer, cctx *cli.Context, e erasing) {
 		}
 	}
 	if s.Derived > 0 && !cctx.Bool(flagWithDerived) {
-		terminal.Row(w, "follow from these", s.Derived, "they carry on metadata.userId: --"+flagWithDerived)
+		terminal.Row(w, "follow from these", s.Derived, "--"+flagWithDerived+" erases it in them too")
 	}
 	if s.StreamUntil != nil {
 		terminal.Row(w, "composerp.stream", "has the originals until "+terminal.Moment(*s.StreamUntil)+" at the latest")

@@ -79,10 +79,9 @@ func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 var containedEvents = pg.SQL(`
 SELECT m.ord
 FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS m(seq, sha256, ord)
-JOIN event_log e ON e.seq = m.seq AND (e.body_sha256 = m.sha256 OR EXISTS (SELECT FROM erasure r WHERE r.seq = m.seq AND r.stand_in_sha256 = m.sha256))`)
+JOIN event_log e ON e.seq = m.seq AND e.body_sha256 = m.sha256`)
 
-// Claim is what the publisher of a message says of it: the log has this body at the log position Seq, or had it before
-// an erasure.
+// Claim is what the publisher of a message says of it: the log has this body at the log position Seq.
 type Claim struct {
 	Seq  int64
 	Body []byte
