@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// ErrField: a field cannot be erased.
+// ErrField means that a field cannot be erased.
 var ErrField = errors.New("it cannot be erased")
 
 // All stands for every field that can be erased.
