@@ -117,7 +117,7 @@ func (h *environment) erases(verify []string, key string) {
 		h.Errorf("the event is shown as %s", r.out)
 	}
 	for args, says := range map[string]string{
-		"--fields payload.a": "name the events", id + " --fields payload": "as a whole", id + " --fields tenantId": "one of payload or metadata",
+		"--fields payload.a --reason x": "name the events", id + " --fields payload": "as a whole", id + " --fields tenantId": "one of payload or metadata",
 		id: "name the fields", id + " --fields payload.a": "needs a reason", id + " --tenant t1 --fields payload.a --reason x": "not by both",
 		"--from-file " + list + " --fields payload.a": "give no others", "nope --fields payload.a": "no event's id",
 	} {
