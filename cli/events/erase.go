@@ -64,7 +64,7 @@ func eraseCommand() *cli.Command {
 
 func erasuresCommand() *cli.Command {
 	return &cli.Command{
-		Name: "erasures", Usage: "list the events of which fields were erased: which fields, when, by whom and why",
+		Name: "erasures", Usage: "list erasures: the event, which fields, when, by whom and why",
 		Description: "Keep its JSON outside the database: a backup of before has what was erased since, and after a restore\n" +
 			"`composerp events erase --from-file` erases it again.",
 		Flags: settings.DatabaseFlags(), Action: settings.OnSchema("events", 1, settings.Nothing, listErasures),
@@ -175,7 +175,7 @@ func idsAsked(cctx *cli.Context) (ids []uuid.UUID, orders []order, err error) {
 		return nil, nil, exit.Usage("--%s: %s is no list of `composerp events erasures -o json`: %w", flagFromFile, path, err)
 	}
 	if len(ids) > 0 || conditionsGiven(cctx) || cctx.IsSet(flagFields) {
-		return nil, nil, exit.Usage("--%s: the list says which fields of which events; give no others", flagFromFile)
+		return nil, nil, exit.Usage("--%s: the list names the events and their fields; give no others", flagFromFile)
 	}
 	if orders = ordersOf(list); len(orders) == 0 {
 		return nil, nil, exit.Usage("--%s: %s lists no erasure", flagFromFile, path)

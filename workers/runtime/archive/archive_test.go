@@ -346,7 +346,8 @@ func (f *fleet) admitsOnce() {
 	}
 }
 
-// rebuilds: positions from the opening balances, the read models from the files. Each is cut off within the files first.
+// rebuilds: positions from the opening balances, the read models from the files. Each is cut off within the files
+// first.
 func (f *fleet) rebuilds(folder *kept.Folder) {
 	f.Helper()
 	for _, p := range workers.Projections() {
