@@ -66,7 +66,7 @@ var pointsTests = []struct {
 }{
 	{"workers", "worker call timer suspect", killWorkers},
 	{"verdicts, letters and imports", "judge redrive import replay", killByRole},
-	{"archives", "archive", killArchives},
+	{"archives", "archive erasure", killArchives},
 	{"leaders", "relay lease scaler tick partition generation seal", killLeaders},
 }
 
@@ -333,6 +333,69 @@ func killArchives(s *street, all map[string][]failpoint.Point) {
 		s.ok("events", "verify", "--archives", dir)
 		s.end(f)
 	}
+	for _, p := range all["erasure"] {
+		s.killErasing(p, archive, dir)
+	}
+}
+
+// killErasing kills `events erase` in the log or in an archive; the same command goes on.
+func (s *street) killErasing(p failpoint.Point, archive []string, dir string) {
+	s.Helper()
+	inArchive := p.Name == "erasure.archived" || p.Name == "erasure.noted"
+	if inArchive { // the partition that is to be archived has events of the user
+		f := s.up()
+		s.round()
+		s.settle()
+		s.end(f)
+	}
+	s.prepare("partition.full")
+	f := s.up()
+	s.round()
+	s.settle()
+	for _, queue := range []string{"procurement", "ledger", "intake"} {
+		s.ok("dlq", "discard", "--queue", queue, "--confirm=composerp."+queue+".dead", "--export", filepath.Join(dir, p.Name+queue))
+	}
+	s.proven()
+	storetest.MustGet(seal.Seal(s.Context(), s.db))(s)
+	if inArchive {
+		const archives = `SELECT count(*) FROM log_archive`
+		had := storetest.Value[int](s, s.database, archives)
+		storetest.Eventually(s, "a partition is archived", func() bool {
+			s.ok(archive...)
+			return storetest.Value[int](s, s.database, archives) > had
+		})
+	}
+	const user = `metadata.userId == "till-7"`
+	left := func() int {
+		shown := s.ok("events", "query", "--archives", dir, "--where", user, "--limit", "0", "-o", "ndjson")
+		return strings.Count(shown.out, "\n")
+	}
+	before := left()
+	erase := []string{"events", "erase", "--where", user, "--fields", "metadata.userId", "--archives", dir, "--reason", "request 12", "--yes"}
+	if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, erase...); !f.died(s.T, localtest.Deadline(20*time.Second)) {
+		s.Fatalf("erasing does not come to %s\n%s", p.Name, f.log)
+	}
+	switch n := left(); {
+	case before == 0:
+		s.Errorf("%s: there is nothing to erase", p.Name)
+	case p.Name == "erasure.written" && n != before:
+		s.Errorf("%s: %d of %d events are left, want all", p.Name, n, before)
+	case p.Name == "erasure.archived" && (n == 0 || n >= before):
+		s.Errorf("%s: %d of %d events are left, want those of the archive", p.Name, n, before)
+	case (p.Name == "erasure.committed" || p.Name == "erasure.noted") && n != 0:
+		s.Errorf("%s: %d of %d events are left, want none", p.Name, n, before)
+	}
+	s.ok("events", "verify", "--archives", dir)
+	s.ok(erase...)
+	if n := left(); n != 0 {
+		s.Errorf("%s: %d events are left", p.Name, n)
+	}
+	files := storetest.MustGet(filepath.Glob(filepath.Join(dir, "events-*")))(s)
+	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM log_archive`); n != len(files) {
+		s.Errorf("%s: the directory has %v, and %d archives are noted", p.Name, files, n)
+	}
+	s.ok("events", "verify", "--archives", dir)
+	s.end(f)
 }
 
 // importRows are a file of two batches; of importOdd rows one is rejected.

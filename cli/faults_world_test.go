@@ -125,6 +125,7 @@ func (s *street) sale(item, quantity string) event.Any {
 	return workertest.Event(s, event.SaleCompleted{
 		SaleID: "S-" + item + "-" + quantity, ItemID: item, LocationID: "shop", Quantity: workertest.Decimal(quantity), Amount: workertest.Decimal("9.90"), Timestamp: at,
 	}, func(e *event.Envelope) {
+		e.Metadata.UserID = "till-7"
 		e.Timestamp, e.ID = at, uuid.NewSHA1(uuid.NameSpaceOID, []byte(item+quantity))
 	})
 }

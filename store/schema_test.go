@@ -17,6 +17,7 @@ import (
 	_ "github.com/composerp/composerp/store/archive"
 	_ "github.com/composerp/composerp/store/audit"
 	_ "github.com/composerp/composerp/store/delays"
+	_ "github.com/composerp/composerp/store/erasure"
 	"github.com/composerp/composerp/store/eventlog"
 	_ "github.com/composerp/composerp/store/eventquery"
 	_ "github.com/composerp/composerp/store/failures"

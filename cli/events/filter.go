@@ -22,6 +22,11 @@ import (
 
 // filterFlags select events, for commands that write any number of them.
 func filterFlags(more ...cli.Flag) []cli.Flag {
+	return append(selectFlags(more...), terminal.LinesFlag(), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir))
+}
+
+// selectFlags are the conditions of filterFlags alone.
+func selectFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		&cli.StringFlag{Name: "type", Usage: "types or routing keys, separated by commas, * for any characters: SALE_COMPLETED, purchase_order.*"},
 		&cli.StringFlag{Name: "tenant", Usage: "only the events of this tenant"},
@@ -38,11 +43,10 @@ func filterFlags(more ...cli.Flag) []cli.Flag {
 		&cli.StringFlag{Name: "occurred-until", Usage: "only events whose business time is before `TIME`"},
 		&cli.StringFlag{Name: "date", Usage: "only events of a business date, by the clock of their location: 2026-02-09, or the first and last, 2026-02-01..2026-02-28"},
 		&cli.StringFlag{Name: "where", Usage: "only events for which a `PATH` of SQL/JSON holds: 'payload.quantity > 10', '$.payload.lines[*] ? (@.quantity > 10)'"},
-		terminal.LinesFlag(), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir),
 	)
 }
 
-// filterAsked reads filterFlags.
+// filterAsked reads selectFlags.
 func filterAsked(cctx *cli.Context) (f eventquery.Filter, err error) {
 	f = eventquery.Filter{
 		Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"), Correlation: cctx.String("correlation"), Item: cctx.String("item"),

@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/erasure"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/trace"
 )
@@ -43,6 +44,7 @@ func Command() *cli.Command {
 				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("events", 1, eventAsked, showEvent),
 			},
 			queryCommand(), tailCommand(), lateCommand(), explainDelayCommand(), verifyCommand(), signingKeyCommand(),
+			eraseCommand(), erasuresCommand(),
 		},
 	}
 }
@@ -225,7 +227,20 @@ func showEvent(cctx *cli.Context, db *store.DB, id uuid.UUID) error {
 	if e == nil {
 		return notLogged(cctx, db, id.String(), wording.Sprintf("the log has no event %s", id))
 	}
-	return terminal.Show(cctx, e, func(w io.Writer) { describeEvent(w, e) })
+	erased, err := erasure.Of(cctx.Context, db, e.Seq)
+	if err != nil {
+		return err
+	}
+	shown := struct {
+		*trace.Event
+		Erased *erasure.Erasure `json:"erased,omitempty"`
+	}{e, erased}
+	return terminal.Show(cctx, shown, func(w io.Writer) {
+		if erased != nil {
+			terminal.Row(w, "ERASED", wording.Sprintf("%s, %s by %s: %s", strings.Join(erased.Fields, ", "), terminal.Moment(erased.ErasedAt), erased.Operator, wording.OneLine(erased.Reason)))
+		}
+		describeEvent(w, e)
+	})
 }
 
 func describeEvent(w io.Writer, e *trace.Event) {

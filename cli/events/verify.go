@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/erasure"
 	"github.com/composerp/composerp/store/seal"
 )
 
@@ -64,6 +66,7 @@ func signingKeyCommand() *cli.Command {
 // receipts are those that are given; none where no directory is.
 type receipts struct {
 	given  bool
+	key    ed25519.PublicKey
 	signed []seal.Receipt
 	others []seal.Finding
 }
@@ -76,12 +79,11 @@ func receiptsAsked(cctx *cli.Context) (r receipts, err error) {
 	case dir == "" || path == "":
 		return r, exit.Usage("give both --%s DIRECTORY and --%s FILE, or neither", flagReceipts, flagPublicKey)
 	}
-	key, err := seal.ReadPublicKey(path)
-	if err != nil {
+	if r.key, err = seal.ReadPublicKey(path); err != nil {
 		return r, exit.Misconfigured("--%s: %w", flagPublicKey, err)
 	}
 	r.given = true
-	if r.signed, r.others, err = seal.ReadReceipts(dir, key); err != nil {
+	if r.signed, r.others, err = seal.ReadReceipts(dir, r.key); err != nil {
 		return r, exit.Misconfigured("--%s: %w", flagReceipts, err)
 	}
 	return r, nil
@@ -102,7 +104,7 @@ func verify(cctx *cli.Context, db *store.DB, given receipts) error {
 		defer folder.Close()
 	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
-	report, err := seal.Verify(cctx.Context, db, given.signed, folder, progress.Reading)
+	report, err := seal.Verify(cctx.Context, db, given.signed, given.key, folder, progress.Reading)
 	progress.End()
 	if err != nil {
 		return err
@@ -129,6 +131,9 @@ func showVerified(w io.Writer, v verified, given receipts) {
 		{"receipts", signedBy(v, given)},
 	} {
 		terminal.Row(w, line[0], line[1])
+	}
+	if v.Erased > 0 {
+		terminal.Row(w, "erased", erasedBy(v, given))
 	}
 	if v.Archived > 0 {
 		terminal.Row(w, "not verified", wording.Sprintf("%d events that are in archives (--archives DIRECTORY reads them)", v.Archived))
@@ -162,6 +167,16 @@ func signedBy(v verified, given receipts) string {
 		return "none that holds"
 	}
 	return wording.Sprintf("%d, the newest of %s for %d events", v.Receipts, terminal.Moment(*v.SignedAt), v.Signed)
+}
+
+// erasedBy says whose erasures there are.
+func erasedBy(v verified, given receipts) string {
+	vouched := "not held against a key: --public-key finds a forged one"
+	if given.given {
+		vouched = "held against the key"
+	}
+	newest := slices.MaxFunc(v.Erasures, func(a, b erasure.Erasure) int { return a.ErasedAt.Compare(b.ErasedAt) })
+	return wording.Sprintf("%s, the newest of %s by %s: %s (%s)", wording.Count(v.Erased, "event"), terminal.Moment(newest.ErasedAt), newest.Operator, wording.OneLine(newest.Reason), vouched)
 }
 
 func placeOr(n int64) string {

@@ -60,7 +60,7 @@ func (env *environment) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := seal.Verify(ctx, env.direct, nil, nil, nil)
+	report, err := seal.Verify(ctx, env.direct, nil, nil, nil, nil)
 	switch {
 	case err != nil:
 		return err

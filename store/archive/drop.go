@@ -230,3 +230,12 @@ func (w *Work) check(ctx context.Context, p Partition) error {
 	}
 	return err
 }
+
+// Exclude keeps archiving away until the transaction ends. ErrRunning when a process archives now.
+func Exclude(ctx context.Context, tx store.Tx) error {
+	locked, err := pg.One[bool](ctx, tx, "taking the lock of all archiving", lockArchives, archiveLock)
+	if err == nil && !locked {
+		err = ErrRunning
+	}
+	return err
+}

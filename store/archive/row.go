@@ -28,9 +28,6 @@ type Row struct {
 	Body       string     `db:"body" json:"body"` // the envelope, byte for byte
 }
 
-// Intact tells whether the body has the hash that it was logged with.
-func (r *Row) Intact() bool { return sha256.Sum256([]byte(r.Body)) == r.BodySHA256 }
-
 // Digest is a SHA-256 hash, hexadecimal as text.
 type Digest [sha256.Size]byte
 

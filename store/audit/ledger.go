@@ -6,9 +6,13 @@ import (
 
 // The checks of the ledger. In each, judged has the columns that result reads.
 
+// whole tells whether an event's body is the one that was logged, or stands in for it since an erasure.
+const whole = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN true
+                    ELSE EXISTS (SELECT FROM erasure r WHERE r.seq = e.seq AND r.body_sha256 = e.body_sha256 AND r.stand_in_sha256 = sha256(convert_to(e.body, 'UTF8'))) END`
+
 // body is an event's envelope as jsonb: null when it is not the one that was logged, which auditLog reports. jsonb
 // cannot hold the zero character, which external publishers may send in unread fields.
-const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN replace(e.body, '\u0000', '\ufffd')::jsonb END`
+const body = `CASE WHEN ` + whole + ` THEN replace(e.body, '\u0000', '\ufffd')::jsonb END`
 
 // movingTypes are the types of the events that move goods.
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`

@@ -66,6 +66,11 @@ var Points = []Point{
 	{"archive.dropping", "a note, opening balances and a dropped partition, not committed: rolled back, and then the same"},
 	{"archive.committed", "an archive that is done: the next run goes on with the next partition"},
 
+	{"erasure.written", "erased bodies that are not committed: rolled back, nothing of the batch is erased"},
+	{"erasure.committed", "a batch that is erased: the same command goes on with the others"},
+	{"erasure.archived", "an archive written anew that is not noted: the next run writes it again"},
+	{"erasure.noted", "the file whose place the new archive took: the next run deletes it"},
+
 	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
 	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
 	{"redrive.marked", "letters marked as redriven or discarded that are still among the dead: the same command handles them again"},

@@ -36,6 +36,7 @@ var decisions = map[string]decision{
 	"log_seal":         {relay: "i", operator: "i"},
 	"log_archive":      {},
 	"log_opening":      {},
+	"erasure":          {},
 	"projection":       {},
 	"gap":              {relay: "iud", operator: "iud"},
 	"lease":            {worker: "iu", relay: "iu", operator: "iu"},

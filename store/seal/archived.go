@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 
@@ -14,7 +15,7 @@ import (
 func archived(r *archive.Row) *entry {
 	e := &entry{
 		seq: r.Seq, publish: r.Publish, occurredAt: r.OccurredAt, id: r.EventID, tenant: r.Tenant, kind: r.Type, version: r.Version,
-		aggregate: r.Aggregate, body: Hash(r.BodySHA256), intact: r.Intact(),
+		aggregate: r.Aggregate, body: Hash(r.BodySHA256), now: sha256.Sum256([]byte(r.Body)),
 	}
 	if r.LoggedAt != nil {
 		e.loggedAt = sql.NullTime{Time: *r.LoggedAt, Valid: true}
@@ -39,6 +40,9 @@ type Covered struct {
 func Cover(ctx context.Context, db *store.DB, file *archive.File, low, high int64) (Covered, error) {
 	var c Covered
 	v := verification{db: db}
+	if err := v.readErasures(ctx); err != nil {
+		return c, err
+	}
 	for {
 		page, err := pg.List[row](ctx, db, "reading the seals", sealsOf, low, high, c.Last, sealsAtOnce)
 		if err != nil {

@@ -49,7 +49,7 @@ type entry struct {
 	id                               uuid.UUID
 	tenant, kind, version, aggregate string
 	body                             Hash
-	intact                           bool // the body has that hash; known to Verify alone
+	now                              Hash // of the body as it is; known to Verify alone
 }
 
 // entryColumns are the columns of an entry, in the order of scan.

@@ -15,6 +15,9 @@
 // that is not in the database, and leaves the receipt as a file (Receipt). A chain that was made anew has another hash
 // at the receipt's seal.
 //
+// An event whose fields were erased (store/erasure) has another body than it was logged with, and the old hash. Verify
+// reads it as erased where the newest row of erasure has the body's hash, and the key's owner has signed that row.
+//
 // # Invariants
 //
 //   - A sealed range is final: the floor (unfinished) is a position that no transaction that is still open, or begins

@@ -42,7 +42,7 @@ func awaitSealed(t *testing.T, p *storetest.Env) {
 
 func verify(t *testing.T, p *storetest.Env, receipts ...seal.Receipt) seal.Report {
 	t.Helper()
-	return storetest.MustGet(seal.Verify(t.Context(), p.DB, receipts, nil, nil))(t)
+	return storetest.MustGet(seal.Verify(t.Context(), p.DB, receipts, nil, nil, nil))(t)
 }
 
 // show is a report's findings, a line each.

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/archive"
+	"github.com/composerp/composerp/store/erasure"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
@@ -26,6 +28,7 @@ const (
 	Inserted Kind = "inserted" // an event is there that the log did not write
 	Chain    Kind = "chain"    // a seal is not what it was
 	Unsigned Kind = "receipt"  // a receipt is not what an audit has signed
+	Erasure  Kind = "erasure"  // an erasure is not what was done, or no key and no log entry vouches for it
 )
 
 // Finding is one thing that is wrong.
@@ -56,6 +59,9 @@ type Report struct {
 	Receipts int        `json:"receipts"`
 	Signed   int64      `json:"signed"`
 	SignedAt *time.Time `json:"signedAt,omitempty"`
+	// Erased is how many events have a stand-in since an erasure; Erasures are the first of them.
+	Erased   int64             `json:"erased"`
+	Erasures []erasure.Erasure `json:"erasures"`
 	// Findings are the first of Found.
 	Findings []Finding `json:"findings"`
 	Found    int       `json:"found"`
@@ -86,15 +92,16 @@ const sealsAtOnce = 64
 
 // The body is hashed by the server: it need not be sent.
 var sealedEntries = pg.SQL(`
-SELECT ` + entryColumns + `, e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) AS intact FROM event_log e WHERE e.seq BETWEEN $1 AND $2 ORDER BY e.seq`)
+SELECT ` + entryColumns + `, sha256(convert_to(e.body, 'UTF8')) AS now FROM event_log e WHERE e.seq BETWEEN $1 AND $2 ORDER BY e.seq`)
 
 var strayEntries = pg.SQL(`SELECT ` + entryColumns + ` FROM event_log e WHERE e.seq < 1 ORDER BY e.seq LIMIT $1`)
 
-// Verify holds the log against its chain, and the chain against receipts. archives, unless nil, has what left the
-// database; without them it is not verified. progress, if set, is called with how many positions of how many are
+// Verify holds the log against its chain, and the chain against receipts. key, unless nil, is the public key of those
+// who may erase: an erasure that it has not signed is found. archives, unless nil, has what left the database; without
+// them it is not verified. progress, if set, is called with how many positions of how many are
 // verified.
-func Verify(ctx context.Context, db *store.DB, receipts []Receipt, archives *archive.Folder, progress func(done, of int64)) (Report, error) {
-	v := verification{db: db, archives: archives, report: Report{Findings: []Finding{}}, receipts: map[int64][]Receipt{}}
+func Verify(ctx context.Context, db *store.DB, receipts []Receipt, key ed25519.PublicKey, archives *archive.Folder, progress func(done, of int64)) (Report, error) {
+	v := verification{db: db, archives: archives, key: key, report: Report{Findings: []Finding{}, Erasures: []erasure.Erasure{}}, receipts: map[int64][]Receipt{}}
 	for _, r := range receipts {
 		v.receipts[r.ID] = append(v.receipts[r.ID], r)
 	}
@@ -103,6 +110,9 @@ func Verify(ctx context.Context, db *store.DB, receipts []Receipt, archives *arc
 		return v.report, err
 	}
 	if v.cut, err = archive.Cut(ctx, db); err != nil {
+		return v.report, err
+	}
+	if err = v.readErasures(ctx); err != nil {
 		return v.report, err
 	}
 	v.report.Unsealed = before.Unsealed
@@ -137,6 +147,7 @@ func Verify(ctx context.Context, db *store.DB, receipts []Receipt, archives *arc
 		}
 	}
 	v.unseen()
+	v.unerased(before.LastSeq)
 	if cut, err := archive.Cut(ctx, db); err != nil || cut != v.cut {
 		return v.report, errors.Join(err, ErrCutMeanwhile)
 	}
@@ -150,6 +161,8 @@ type verification struct {
 	db       *store.DB
 	archives *archive.Folder // nil: not given
 	cut      int64           // what is before it is in archives
+	key      ed25519.PublicKey
+	erasures map[int64]*erasure.Erasure // by the event's position; those that were met are gone
 	report   Report
 	receipts map[int64][]Receipt // by the seal that they sign; those that were compared are gone
 	last     row
@@ -222,7 +235,7 @@ func (v *verification) each(ctx context.Context, s *row, take func(*entry)) erro
 	}
 	return pg.Each(ctx, v.db, fmt.Sprintf("reading the events of seal %d", s.ID), sealedEntries, func(row *sql.Rows) error {
 		var e entry
-		if err := e.scan(row, &e.intact); err != nil {
+		if err := e.scan(row, &e.now); err != nil {
 			return err
 		}
 		take(&e)
@@ -239,7 +252,7 @@ func (v *verification) entry(l *link, marks map[int64]mark, seal int64, e *entry
 	switch {
 	case !sealed:
 		v.inserted(e, seal)
-	case !e.intact:
+	case !v.isErased(e, seal) && e.now != e.body:
 		v.event(Edited, e, seal, "its body is not the one that was logged")
 	case string(digest[:prefixBytes]) != string(mark[:]):
 		v.event(Edited, e, seal, "its header, its times, or its body together with the body's hash are not those that were logged")

@@ -193,7 +193,7 @@ func (cfg *Config) verify(ctx context.Context, path string, p archive.Partition,
 func place(beside, path string, want archive.Written) error {
 	if _, err := os.Stat(path); err == nil {
 		if err := sameDigest(path, want); err != nil {
-			return fmt.Errorf("a file of that name is there, and not of this partition: move it away, or give a directory of its own to each log: %w", err)
+			return fmt.Errorf("a file of that name is there, and not of this partition: move it away, or give a directory of its own to each log; delete it if a run was killed and events were erased since, for it has what was erased: %w", err)
 		}
 	}
 	if err := os.Rename(beside, path); err != nil {

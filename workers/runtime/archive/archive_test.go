@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	kept "github.com/composerp/composerp/store/archive"
+	"github.com/composerp/composerp/store/erasure"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/eventquery"
 	"github.com/composerp/composerp/store/operatorlog"
@@ -45,9 +46,16 @@ func newFleet(t *testing.T) *fleet {
 	all := workers.Standard(workers.Config{})
 	f := &fleet{Env: workertest.NewEnv(t, all...), dir: t.TempDir()}
 	t.Cleanup(f.StartFleet(all...))
-	f.sell(workertest.Receipt(t, "A", "shop", "10"), workertest.Transfer(t, "A", "shop", "depot", "4"), workertest.Count(t, "B", "shop", "6"))
+	ofUser := func(user string) func(*event.Envelope) {
+		return func(e *event.Envelope) { e.Metadata.UserID = user }
+	}
+	f.sell(workertest.Event(t, event.ReceiptCompleted{
+		ReceiptID: "receipt-1", ItemID: "A", LocationID: "shop", Quantity: workertest.Decimal("10"), Timestamp: workertest.Day,
+	}, ofUser("ann-ann")), workertest.Transfer(t, "A", "shop", "depot", "4"), workertest.Count(t, "B", "shop", "6"))
 	f.Exec(`SELECT setval('event_log_seq', 999990)`)
-	f.sell(workertest.Sale(t, "A", "shop", "1"), workertest.Sale(t, "B", "shop", "2"), workertest.Sale(t, "C", "shop", "3"), workertest.Sale(t, "A", "depot", "1"))
+	f.sell(workertest.Sale(t, "A", "shop", "1"), workertest.Sale(t, "B", "shop", "2"), workertest.Event(t, event.SaleCompleted{
+		SaleID: "sale-1", ItemID: "C", LocationID: "shop", Quantity: workertest.Decimal("3"), Amount: workertest.Decimal("3"), Timestamp: workertest.Day,
+	}, ofUser("bob-bob")), workertest.Sale(t, "A", "depot", "1"))
 	f.Exec(`SELECT setval('event_log_seq', greatest(1000000, pg_sequence_last_value('event_log_seq')))`)
 	f.sell(workertest.Sale(t, "A", "shop", "2"), workertest.Count(t, "B", "shop", "3"))
 	return f
@@ -144,6 +152,10 @@ func TestAPartitionBecomesAFile(t *testing.T) {
 	f := newFleet(t)
 	f.waits()
 	before, reversed := f.read(eventquery.Query{}), f.read(eventquery.Query{Reverse: true})
+	erases := f.erasing("bob-bob", "")
+	if r := storetest.MustGet(erases.cfg.Run(t.Context(), erases.seqs))(t); r.Erased != 2 || r.Archived != 0 {
+		t.Fatalf("erased before it is archived: %+v", r)
+	}
 	f.stops()
 	made := storetest.MustGet(archive.Run(t.Context(), f.config()))(t)
 	if len(made) != 1 || f.has("event_log_p0") || made[0].Low != 0 || made[0].High != 1_000_000 || int(made[0].Events)+f.value(`SELECT count(*) FROM event_log`) != len(before) {
@@ -170,6 +182,68 @@ func TestAPartitionBecomesAFile(t *testing.T) {
 	f.rebuilds(folder)
 	f.replays(folder, before)
 	f.damages(filepath.Join(f.dir, made[0].File))
+	f.erases(made[0].File)
+}
+
+// erasing is what is to be erased of a user, and of what follows.
+type erasing struct {
+	cfg  erasure.Config
+	seqs []int64
+}
+
+func (f *fleet) erasing(user, dir string) erasing {
+	f.Helper()
+	e := erasing{cfg: erasure.Config{DB: f.DB, Fields: []string{"metadata.userId"}, By: by, Now: time.Now(), Archives: dir}}
+	q := eventquery.Query{Filter: eventquery.Filter{Path: fmt.Sprintf("$.metadata.userId == %q", user)}}
+	if dir != "" {
+		q.Archives = f.open()
+	}
+	_, err := eventquery.Each(f.Context(), f.DB, q, func(events []eventquery.Event) error {
+		for _, one := range events {
+			e.seqs = append(e.seqs, one.Seq)
+		}
+		return nil
+	})
+	f.Must(err)
+	return e
+}
+
+// erases: what is in an archive is erased by another file in its place.
+func (f *fleet) erases(file string) {
+	f.Helper()
+	e := f.erasing("ann-ann", f.dir)
+	without := e.cfg
+	without.Archives = ""
+	if _, err := without.Run(f.Context(), e.seqs); !errors.Is(err, kept.ErrArchived) {
+		f.Errorf("erased without the files: %v", err)
+	}
+	if r := storetest.MustGet(e.cfg.Run(f.Context(), e.seqs))(f); r.Erased != 2 || r.Archived != 2 || !slices.Equal(r.Archives, []string{file}) {
+		f.Errorf("erased in the archive: %+v", r)
+	}
+	var names []string
+	for _, entry := range storetest.MustGet(os.ReadDir(f.dir))(f) {
+		if strings.HasPrefix(entry.Name(), "events-") {
+			names = append(names, entry.Name())
+		}
+	}
+	if want := strings.Replace(file, ".ndjson", "-e1.ndjson", 1); !slices.Equal(names, []string{want}) {
+		f.Errorf("the directory has %v, want %s", names, want)
+	}
+	if left := f.erasing("ann-ann", f.dir); len(left.seqs) != 0 {
+		f.Errorf("the archive still has the user at %v", left.seqs)
+	}
+	if checked := storetest.MustGet(archive.Check(f.Context(), f.DB, f.dir, nil))(f); len(checked) != 1 || !checked[0].OK {
+		f.Errorf("checked as %+v", checked)
+	}
+	if r := storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, nil, f.open(), nil))(f); r.Found != 0 || r.Erased != 4 {
+		f.Errorf("verified: %+v", r)
+	}
+	if r := storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, nil, nil, nil))(f); r.Found != 0 || r.Erased != 0 {
+		f.Errorf("verified without the files: %+v", r)
+	}
+	if r := storetest.MustGet(e.cfg.Run(f.Context(), e.seqs))(f); r.Erased != 0 || r.Without != 2 {
+		f.Errorf("erased again: %+v", r)
+	}
 }
 
 // waits: each thing that needs the partition holds it.
@@ -241,7 +315,7 @@ func (f *fleet) stops() {
 func (f *fleet) verifies(events int64) {
 	f.Helper()
 	verify := func(folder *kept.Folder) seal.Report {
-		return storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, folder, nil))(f)
+		return storetest.MustGet(seal.Verify(f.Context(), f.DB, nil, nil, folder, nil))(f)
 	}
 	f.seal()
 	if r := verify(nil); r.Found != 0 || r.Archived == 0 || r.Events+r.Archived != events {
@@ -272,7 +346,8 @@ func (f *fleet) admitsOnce() {
 	}
 }
 
-// rebuilds: positions from the opening balances, the read models from the files. Each is cut off within the files first.
+// rebuilds: positions from the opening balances, the read models from the files. Each is cut off within the files
+// first.
 func (f *fleet) rebuilds(folder *kept.Folder) {
 	f.Helper()
 	for _, p := range workers.Projections() {
