@@ -67,7 +67,7 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, in 
 	body, err := readBody(http.MaxBytesReader(w, r.Body, MaxBody), size, packed)
 	if err != nil {
 		in.leave()
-		return nil, nil, bodyProblem(err)
+		return nil, nil, g.bodyProblem(err)
 	}
 	return body, in, nil
 }
@@ -90,14 +90,14 @@ func readBody(in io.Reader, size int64, packed bool) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func bodyProblem(err error) *problem {
+func (g *Gateway) bodyProblem(err error) *problem {
 	var large *http.MaxBytesError
 	var slow net.Error
 	switch {
 	case errors.Is(err, errTooMuch), errors.As(err, &large):
 		return newProblem(http.StatusRequestEntityTooLarge, errTooMuch.Error())
 	case errors.As(err, &slow) && slow.Timeout():
-		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("the request has not arrived in %s: send less at once", bodyTimeout))
+		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("the request has not arrived in %s: send less at once", g.cfg.RequestTime))
 	}
 	return newProblem(http.StatusBadRequest, "the body cannot be read: "+err.Error())
 }

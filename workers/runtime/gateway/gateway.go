@@ -31,10 +31,8 @@ const (
 )
 
 const (
-	readers       = 4        // questions that are asked at once
-	bodiesAtOnce  = 64 << 20 // bytes of bodies in hand
-	headerTimeout = 5 * time.Second
-	bodyTimeout   = 15 * time.Second // for the whole request
+	readers       = 4                // questions that are asked at once
+	bodiesAtOnce  = 64 << 20         // bytes of bodies in hand
 	answerTimeout = 10 * time.Second // for the commit, or the rows
 	stopTimeout   = 20 * time.Second
 )
@@ -46,6 +44,9 @@ type Config struct {
 	Registry prometheus.Registerer // nil: no metrics are served
 	// Rate is the most events a second of each key, and Open the most of its requests at once; 0: 5000, and 64.
 	Rate, Open int
+	// HeaderTime is the time for a request's header to arrive, and RequestTime for all of it; 0: 5 s, and 15 s. So a
+	// request of the largest size comes at 550 KB/s or more.
+	HeaderTime, RequestTime time.Duration
 }
 
 // Gateway is an http.Handler. Run has it work.
@@ -66,6 +67,7 @@ var openAPI []byte
 // New makes a gateway.
 func New(cfg Config) *Gateway {
 	cfg.Rate, cfg.Open = cmp.Or(cfg.Rate, 5000), cmp.Or(cfg.Open, 64)
+	cfg.HeaderTime, cfg.RequestTime = cmp.Or(cfg.HeaderTime, 5*time.Second), cmp.Or(cfg.RequestTime, 15*time.Second)
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
@@ -164,7 +166,7 @@ func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: g, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout + answerTimeout + headerTimeout,
+		Handler: g, ReadHeaderTimeout: g.cfg.HeaderTime, ReadTimeout: g.cfg.RequestTime, WriteTimeout: g.cfg.RequestTime + 2*answerTimeout,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})

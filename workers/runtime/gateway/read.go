@@ -1,10 +1,9 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
 )
@@ -22,13 +21,17 @@ func (k *holder) read(d document) (event.Any, *problem) {
 		}
 	}
 	e, err := event.DecodeOutside(body)
-	if err != nil && lacksTenant(body) {
-		e, err = event.DecodeOutside(withTenant(body, k.Tenant))
+	if err != nil {
+		if with, ok := withTenant(body, k.Tenant); ok {
+			e, err = event.DecodeOutside(with)
+		}
 	}
 	if err != nil {
 		p := ofEvent(err)
 		if d.cloud != nil {
-			p.Field = cloudField(p.Field)
+			name := cloudField(p.Field)
+			p.Detail = strings.Replace(p.Detail, p.Field, name, 1)
+			p.Field = name
 		}
 		return event.Any{}, p
 	}
@@ -36,7 +39,9 @@ func (k *holder) read(d document) (event.Any, *problem) {
 		return event.Any{}, p.because(outcomeForbidden)
 	}
 	e.Metadata.Replay = 0 // no mark: only a replay makes one
-	e.Metadata = e.Metadata.Or(event.Metadata{Source: k.Source})
+	if e.Metadata.Source == "" {
+		e.Metadata.Source, e.Body = k.Source, withSource(e.Body, k.Source)
+	}
 	return e, nil
 }
 
@@ -54,24 +59,4 @@ func (k *holder) refuse(e event.Any) *problem {
 		return newProblem(http.StatusForbidden, "this key is for another source: leave metadata.source out, or send the key's own").of("metadata.source")
 	}
 	return nil
-}
-
-// lacksTenant reports whether a body is an object without a tenantId.
-func lacksTenant(body []byte) bool {
-	var fields struct {
-		Tenant *json.RawMessage `json:"tenantId"`
-	}
-	return json.Unmarshal(body, &fields) == nil && fields.Tenant == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
-}
-
-// withTenant writes the tenant into an object that has none, as its first field. The rest stays byte for byte, so that
-// the same event sent again is the same event.
-func withTenant(body []byte, tenant string) []byte {
-	rest := bytes.TrimLeft(body, " \t\r\n")[1:]
-	name, _ := json.Marshal(tenant) // of a string it never fails
-	comma := ","
-	if bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte("}")) {
-		comma = ""
-	}
-	return fmt.Appendf(nil, `{"tenantId":%s%s%s`, name, comma, rest)
 }
