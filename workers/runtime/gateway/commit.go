@@ -42,11 +42,11 @@ type submission struct {
 type committer struct {
 	db      *store.DB
 	log     *slog.Logger
-	metrics metrics
+	metrics *Metrics
 	queue   chan *submission
 }
 
-func newCommitter(db *store.DB, log *slog.Logger, m metrics) *committer {
+func newCommitter(db *store.DB, log *slog.Logger, m *Metrics) *committer {
 	return &committer{db: db, log: log, metrics: m, queue: make(chan *submission, waiting)}
 }
 

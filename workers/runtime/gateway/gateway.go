@@ -56,7 +56,7 @@ type Gateway struct {
 	commits *committer
 	bodies  *semaphore.Weighted
 	asking  chan struct{}
-	metrics metrics
+	metrics *Metrics
 	mux     *http.ServeMux
 	stops   atomic.Bool
 }
@@ -71,7 +71,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
-	m := newMetrics(cfg.Registry)
+	m := NewMetrics(cfg.Registry)
 	g := &Gateway{
 		cfg: cfg, metrics: m, bodies: semaphore.NewWeighted(bodiesAtOnce), asking: make(chan struct{}, readers), mux: http.NewServeMux(),
 		keys:    newKeyring(cfg),

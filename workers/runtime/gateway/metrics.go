@@ -33,14 +33,16 @@ const (
 	outcomeForbidden = "forbidden"
 )
 
-type metrics struct {
+// Metrics are the gateway's.
+type Metrics struct {
 	requests, events *prometheus.CounterVec
 	batch, commit    prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer) metrics {
+// NewMetrics makes the metrics of a gateway.
+func NewMetrics(r prometheus.Registerer) *Metrics {
 	f := promauto.With(r)
-	m := metrics{
+	m := &Metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{Name: "composerp_gateway_requests_total", Help: "HTTP requests by what they ask for and what became of them."},
 			[]string{"kind", "outcome"}),
 		events: f.NewCounterVec(prometheus.CounterOpts{Name: "composerp_gateway_events_total", Help: "Events of HTTP requests by what became of them."},
