@@ -85,7 +85,7 @@ var All = []setting{
 	{Name: FlagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
-	{Name: flagGatewayAddr, Standard: "127.0.0.1:8470", Usage: "address of `composerp gateway`, which takes events over HTTP"},
+	{Name: flagGatewayAddr, Standard: "127.0.0.1:8470", Usage: "where the gateway takes events over HTTP, host:port"},
 	{Name: flagGatewayRate, Standard: "5000", check: checkPositive, Usage: "most events a second of each API key of the gateway"},
 	{Name: flagGatewayOpen, Standard: "64", check: checkPositive, Usage: "most requests at once of each API key of the gateway"},
 	{Name: flagGatewayCert, Usage: "certificate of the gateway, PEM, with those that lead to its root; read again when it changes; unset: no TLS", file: true},
