@@ -127,7 +127,7 @@ var validKeys = pg.SQL(`
 SELECT id, tenant_id, source, types, may_read, secret_sha256 FROM api_key
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())`)
 
-// Valid is what is needed to judge a request: a key that holds, and the digest of its secret.
+// Valid is what is needed to check a request: a key that holds, and the digest of its secret.
 type Valid struct {
 	Key
 	Secret Digest

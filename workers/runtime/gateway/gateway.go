@@ -145,7 +145,7 @@ func (g *Gateway) guarded(w http.ResponseWriter, r *http.Request, serve func(w h
 			p = unavailable("this request cannot be answered; the log of the gateway says why")
 		}
 	}()
-	k := g.keys.judge(r.Header.Get("Authorization"))
+	k := g.keys.check(r.Header.Get("Authorization"))
 	if k == nil {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="composerp"`)
 		return newProblem(http.StatusUnauthorized, "want a key that holds: Authorization: Bearer composerp_...; `composerp keys create` makes one")

@@ -51,16 +51,16 @@ func newKeyring(cfg Config) *keyring {
 	return r
 }
 
-// nobody is what a key with an unknown ID is compared with.
-var nobody = new(holder)
+// absent is what a key with an unknown ID is compared with.
+var absent = new(holder)
 
-// judge returns the holder of the key in a header Authorization, nil when it does not hold.
-func (r *keyring) judge(authorization string) *holder {
+// check returns the holder of the key in a header Authorization, nil when it does not hold.
+func (r *keyring) check(authorization string) *holder {
 	scheme, text, _ := strings.Cut(authorization, " ")
 	id, secret := apikeys.Split(text)
 	k, known := (*r.byID.Load())[id]
 	if !known {
-		k = nobody
+		k = absent
 	}
 	same := subtle.ConstantTimeCompare(secret[:], k.Secret[:]) == 1
 	if !same || !known || !strings.EqualFold(scheme, "Bearer") {
