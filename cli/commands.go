@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/doctor"
 	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/gateway"
 	"github.com/composerp/composerp/cli/masterdata"
 	"github.com/composerp/composerp/cli/measure"
 	"github.com/composerp/composerp/cli/operator"
@@ -31,12 +32,12 @@ func grouped() (all []*cli.Command) {
 		heading  string
 		commands []*cli.Command
 	}{
-		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand(), stream.Command()}},
+		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand(), gateway.Command(), stream.Command()}},
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), replay.Command(), projections.Command(), shadow.Command(), events.EpochCommand(), contracts.Command(), contracts.FlowCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), why.Command(), whatif.Command()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
-		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand(), access.SecretsCommand(), access.DatabaseCommand()}},
+		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand(), access.SecretsCommand(), access.DatabaseCommand(), gateway.KeysCommand()}},
 		{"Measure", []*cli.Command{measure.BenchCommand(), measure.ChaosCommand()}},
 		{"This program", []*cli.Command{versionCommand(), completionCommand(), manCommand()}},
 	} {

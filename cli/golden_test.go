@@ -96,7 +96,7 @@ func goldens(h *environment) []goldenLine {
 	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), archiveGoldens(h), erasureGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
-	}, whatIfGoldens(h))
+	}, whatIfGoldens(h), keyGoldens(h))
 }
 
 // whatIfGoldens have a vase ordered earlier, of a tenant of its own. The live fleet awaits an order whose goods do
@@ -225,6 +225,20 @@ func (h *environment) node() string {
 }
 
 // findingGoldens show a transfer that brought more than was sent.
+func keyGoldens(h *environment) []goldenLine {
+	mask := []string{"createdAt", "expiresAt", "revokedAt", "id", "key", "createdBy"}
+	key := func() {
+		storetest.Exec(h, h.database, `INSERT INTO api_key (id, tenant_id, source, types, may_read, secret_sha256, created_by, created_at)
+			VALUES ('0a3f5c1e8f0b5d0f', 't1', 'till-7', '{SALE_COMPLETED}', true, sha256('x'), 'ann', '2026-02-09T12:00:00Z')`)
+	}
+	return []goldenLine{
+		{command: "keys list", before: key},
+		{command: "keys expire", args: []string{"0a3f5c1e8f0b5d0f", "--after", "12h"}, mask: mask, noTable: true},
+		{command: "keys revoke", args: []string{"0a3f5c1e8f0b5d0f"}, mask: mask, noTable: true},
+		{command: "keys create", args: []string{"--tenant", "t1", "--source", "till-7", "--types", "SALE_COMPLETED", "--expires", "400d"}, mask: mask, noTable: true},
+	}
+}
+
 func findingGoldens(h *environment) []goldenLine {
 	surplus := func() {
 		storetest.Exec(h, h.database, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ('t8', 'cup', 'LON', '2026-02-09T12:00:00Z')`)

@@ -258,7 +258,7 @@ func fleetByCertificates(t *testing.T, s encryptedServers) {
 	h.admit(s.Servers, file)
 	super := storetest.MustGet(s.Superuser())(t)
 	defer super.Close()
-	const members = ` composerp_worker, composerp_relay, composerp_operator, composerp_reader`
+	const members = ` composerp_worker, composerp_relay, composerp_operator, composerp_reader, composerp_gateway`
 	_, err := super.ExecContext(t.Context(), `GRANT `+local.CertificateRole+` TO`+members)
 	storetest.Must(t, err)
 	h.env = append(h.env, "COMPOSERP_SECRETS="+file)

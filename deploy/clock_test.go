@@ -17,6 +17,7 @@ var wallClock = map[string]string{
 	"exchange/rabbitmq/failure.go":       "the same, for a delivery that no consumer took",
 	"exchange/rabbitmq/redrive.go":       "the header x-redriven-at: with the id it tells two redrives of a message apart, whatever its value",
 	"exchange/rabbitmq/reroute.go":       "how long a message was unrouted: measured and shown",
+	"workers/runtime/gateway/publish.go": "compared with other readings of the same process only: a key's events in a second",
 	"workers/runtime/republish/run.go":   "how long no queue had an event: measured and shown",
 	"workers/runtime/scaler/node.go":     "the default of a clock that is passed in: compared with other readings of the same process only, and shown",
 	"workers/runtime/watchdog/repair.go": "compared with other readings of the same process only",

@@ -14,6 +14,7 @@ import (
 	_ "github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	_ "github.com/composerp/composerp/store/apikeys"
 	_ "github.com/composerp/composerp/store/archive"
 	_ "github.com/composerp/composerp/store/audit"
 	_ "github.com/composerp/composerp/store/delays"

@@ -117,7 +117,7 @@ func DatabaseCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "roles", Usage: "print the SQL that makes them, for an administrator",
-				Description: "Makes the roles composerp_worker, _relay, _operator and _reader where they are missing, and sets their passwords to\n" +
+				Description: "Makes the roles composerp_worker, _relay, _operator, _reader and _gateway where they are missing, and sets their passwords to\n" +
 					"those of the file of --secrets. It may be run again. Their privileges on the tables follow by `composerp migrate up`,\n" +
 					"which gives them as the owner, after each migration.",
 				Flags:  []cli.Flag{settings.FlagOf(settings.FlagSecrets)},

@@ -54,6 +54,11 @@ const (
 	FlagLogLevel      = "log-level"
 	FlagLogFormat     = "log-format"
 	FlagArchiveAfter  = "archive-after"
+	flagGatewayAddr   = "gateway-addr"
+	flagGatewayRate   = "gateway-rate"
+	flagGatewayOpen   = "gateway-open"
+	flagGatewayCert   = "gateway-tls-cert"
+	flagGatewayKey    = "gateway-tls-key"
 )
 
 // All are in the order in which they are shown.
@@ -80,6 +85,11 @@ var All = []setting{
 	{Name: FlagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: flagWebhookSecret, form: asList, check: checkSecrets, Show: func(string) string { return hidden },
 		Usage: "secrets by which webhooks and orders to suppliers are signed, whsec_BASE64, separated by commas; better in a file"},
+	{Name: flagGatewayAddr, Standard: "127.0.0.1:8470", Usage: "where the gateway takes events over HTTP, host:port"},
+	{Name: flagGatewayRate, Standard: "5000", check: checkPositive, Usage: "most events a second of each API key of the gateway"},
+	{Name: flagGatewayOpen, Standard: "64", check: checkPositive, Usage: "most requests at once of each API key of the gateway"},
+	{Name: flagGatewayCert, Usage: "certificate of the gateway, PEM, with those that lead to its root; read again when it changes; unset: no TLS", file: true},
+	{Name: flagGatewayKey, Usage: "private key of the gateway's certificate, PEM", file: true},
 	{Name: FlagOTLP, check: checkHTTP, Show: WithoutPassword, Usage: "collector of OpenTelemetry that gets spans, by OTLP over HTTP: http://host:4318; unset: none are made"},
 	{Name: FlagTraceRatio, Standard: "1", check: checkRatio, Usage: "part of the traces to record where no traceparent says whether to, above 0 and at most 1"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
@@ -167,6 +177,13 @@ func ParseMetricsWith(text string) (with []string, err error) {
 		}
 	}
 	return with, nil
+}
+
+func checkPositive(value string) error {
+	if n, err := strconv.Atoi(value); err != nil || n < 1 {
+		return fmt.Errorf("want a whole number of 1 or more")
+	}
+	return nil
 }
 
 func checkLevel(value string) error {

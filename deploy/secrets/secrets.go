@@ -6,7 +6,7 @@
 //	AMQP_URL_RELAY, _TOPOLOGY, _OPERATOR, _PUBLISHER     RabbitMQ, as package roles says
 //	AMQP_URL_WORKER_LEDGER, ...                          one for each worker
 //	MANAGEMENT_URL_MONITORING                            RabbitMQ's management API
-//	DATABASE_URL_MIGRATOR, _WORKER, _RELAY, _OPERATOR, _READER  PostgreSQL, as package grants says
+//	DATABASE_URL_MIGRATOR, _WORKER, _RELAY, _OPERATOR, _READER, _GATEWAY  PostgreSQL, as package grants says
 //
 // A process needs the keys of what it runs; for a key that its file lacks it uses the URL for all, where one is set. So
 // each host can have a file with its own part, and the publisher's and the reader's lines go to those systems.

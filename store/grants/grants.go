@@ -115,7 +115,7 @@ END $$;
 
 // of are the verbs of the role beside SELECT, as GRANT wants them.
 func (d decision) of(r Role) string {
-	letters := map[Role]string{Worker: d.worker, Relay: d.relay, Operator: d.operator}[r]
+	letters := map[Role]string{Worker: d.worker, Relay: d.relay, Operator: d.operator, Gateway: d.gateway}[r]
 	verbs := make([]string, 0, len(letters))
 	for _, l := range letters {
 		verbs = append(verbs, map[rune]string{'i': "INSERT", 'u': "UPDATE", 'd': "DELETE", 't': "TRUNCATE"}[l])

@@ -10,22 +10,23 @@ const (
 	Relay    Role = "relay"
 	Operator Role = "operator"
 	Reader   Role = "reader"
+	Gateway  Role = "gateway"
 )
 
 // Roles are those that Apply gives privileges to.
-var Roles = []Role{Worker, Relay, Operator, Reader}
+var Roles = []Role{Worker, Relay, Operator, Reader, Gateway}
 
 // User is the role's name in PostgreSQL: "composerp_worker".
 func (r Role) User() string { return "composerp_" + string(r) }
 
 // decision is what the roles may do in a table beside reading it: i inserts, u updates, d deletes, t truncates.
-type decision struct{ worker, relay, operator string }
+type decision struct{ worker, relay, operator, gateway string }
 
 // decisions are those on every table of the schema; a row that is locked counts as updated.
 var decisions = map[string]decision{
 	// The log and what proves it.
-	"event_log":        {worker: "i", operator: "i"},
-	"admission":        {worker: "i", operator: "i"},
+	"event_log":        {worker: "i", operator: "i", gateway: "i"},
+	"admission":        {worker: "i", operator: "i", gateway: "i"},
 	"epoch":            {},
 	"tick":             {relay: "id"},
 	"log_cursor":       {relay: "iu", operator: "id"},
@@ -69,6 +70,7 @@ var decisions = map[string]decision{
 	"dependency_limit":     {operator: "iud"},
 	"acknowledged_finding": {operator: "iu"},
 	"operator_log":         {operator: "i"},
+	"api_key":              {operator: "iu"},
 
 	// The fleet's slots and lanes.
 	"worker_pool":       {worker: "iu", operator: "iu"},

@@ -89,3 +89,16 @@ ORDER BY s.tenant_id, s.item_id, s.location_id`)
 func StockRows(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Stock, error) {
 	return pg.List[Stock](ctx, db, "reading the stock", stockRows, of.Tenant, of.Item, of.Location)
 }
+
+var stockAfter = pg.SQL(`
+SELECT s.tenant_id, s.item_id, coalesce(i.name, '') AS name, s.location_id, s.on_hand, s.reserved, s.available, s.sequence,
+       s.last_movement_at, s.last_movement_type, coalesce(s.available < l.threshold, false) AS low
+FROM stock s LEFT JOIN item i USING (tenant_id, item_id) LEFT JOIN low_stock l USING (tenant_id, item_id, location_id)
+WHERE s.tenant_id = $1 AND (s.item_id, s.location_id) > ($2, $3) AND ($4 = '' OR s.item_id = $4) AND ($5 = '' OR s.location_id = $5)
+ORDER BY s.item_id, s.location_id LIMIT $6`)
+
+// StockAfter reads at most limit positions of the tenant of, by item and location, beyond a position of the same
+// tenant; the zero position is before all. An empty item or location of of selects all.
+func StockAfter(ctx context.Context, db *store.DB, of, beyond masterdata.PositionKey, limit int) ([]Stock, error) {
+	return pg.List[Stock](ctx, db, "reading a page of the stock", stockAfter, of.Tenant, beyond.Item, beyond.Location, of.Item, of.Location, limit)
+}
