@@ -32,7 +32,7 @@ func Projections() []projection.Projection {
 		{
 			Name: "lots", Version: 1, Worker: "lots", Types: []event.Type{event.TypeInventoryUpdated}, Fold: lots.Fold, Once: true,
 			Tables: []projection.Table{
-				{Name: "lot_balance", Key: position, Columns: []string{"shortfall", "lots", "first_heard"}, Identity: "id"},
+				{Name: "lot_balance", Key: position, Identity: "id"},
 				{Name: "lot", Key: []string{"balance_id", "lot_number", "expiry"}},
 			},
 		},

@@ -153,7 +153,7 @@ func cell(of any) string {
 
 func days(d event.Decimal) string { return grouped(d, 1) }
 
-// grouped is a number with so many digits after the point, as people read it.
+// grouped is a number rounded to some digits after the point, as people read it.
 func grouped(d event.Decimal, digits int32) string { return wording.Grouped(d.StringFixed(digits)) }
 
 func amounts(list []whatif.Money) string {

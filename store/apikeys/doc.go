@@ -2,7 +2,7 @@
 // events, whether it may read, and until when it holds.
 //
 // A key is composerp_ID_SECRET. The ID names it everywhere and is no secret; the secret is 256 random bits that are
-// shown once, when the key is made. The database has their SHA-256: of so many random bits no slower hash is needed.
+// shown once, when the key is made. The database has their SHA-256: random bits need no slower hash.
 //
 // # Invariants
 //

@@ -6,8 +6,8 @@
 // Invariants:
 //
 //   - Fold gives the same rows in whatever order events come and however often: after a switch the worker is given
-//     events that the rebuilt tables have already. Or the projection adds up (Once): then each event is folded once, and
-//     only if the worker has handled it.
+//     events that the rebuilt tables have already. Or the projection adds up (Once): then each event is folded once,
+//     and only if the worker has handled it.
 //   - The rebuilt tables have exactly the events before the cursor "projection.NAME", which moves in the transaction of
 //     the rows; where they add up, less those in projection_delivery, written in the same transaction (once.go). The
 //     cursor goes by intervals of ticks: an event that commits late is in a later interval.

@@ -72,8 +72,8 @@ func (p Projection) once(ctx context.Context, tx store.Tx, names schemas, entrie
 	return take(ctx, tx, names, entries, func(e *eventlog.Entry) int64 { return e.Seq }, handled)
 }
 
-// take gives those events that are handled, and notes those that are not. What is noted already is folded, or is left to
-// foldOpen.
+// take gives those events that are handled, and notes those that are not. What is noted already is folded, or is left
+// to foldOpen.
 func take[E any](ctx context.Context, tx store.Tx, names schemas, events []E, seqOf func(*E) int64, handled map[int64]bool) ([]E, error) {
 	seqs := pg.NewColumns(1, len(events))
 	for i := range events {

@@ -21,8 +21,8 @@ WHERE t.id % 1000 = 0 AND t.max_seq < (
     AND NOT ` + eventlog.ForgottenSQL + `)`)
 
 // handled returns a tick before which the live worker has handled every event. It reads the log; parked and dead events
-// count as not handled. For tables that are written with the events themselves it is the newest tick that stays; for those
-// that add up it is not needed.
+// count as not handled. For tables that are written with the events themselves it is the newest tick that stays; for
+// those that add up it is not needed.
 func (p Projection) handled(ctx context.Context, db *store.DB) (int64, error) {
 	if p.Once {
 		return 0, nil

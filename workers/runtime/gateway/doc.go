@@ -10,8 +10,8 @@
 //   - An event is answered with 202 or 200 only after the transaction that has it was committed.
 //   - Each request is answered by the outcomes of its own events: a bad event of one request refuses no other
 //     request's.
-//   - What waits is bounded, in requests and in bytes of bodies: beyond them the answer is 503, with Retry-After. A body
-//     counts until its events are done with, also when the client has gone.
+//   - What waits is bounded, in requests and in bytes of bodies: beyond them the answer is 503, with Retry-After. A
+//     body counts until its events are done with, also when the client has gone.
 //   - A body is read only for a request whose key holds.
 //   - The tenant of every event that enters, and of every row that is shown, is that of the key.
 //
