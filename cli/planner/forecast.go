@@ -55,6 +55,7 @@ func ForecastCommand() *cli.Command {
 				),
 				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
 			},
+			benchmarkCommand(),
 		},
 	}
 }
