@@ -43,7 +43,7 @@ func benchmarkCommand() *cli.Command {
 			"forecast-benchmark.md has the format of the files, and how to bring those of M3 and M4 into it. No server is needed.\n\n" +
 			"sMAPE and bias are in percent; MASE and RMSSE are relative to the changes of the series before its end: lower is\n" +
 			"better. COVERAGE is the part of the values within the interval of nominally 95 %. SECONDS is the time of the\n" +
-			"forecasts alone. `chosen` takes the combination where all values of a series are positive, and TSB elsewhere; `worker`\n" +
+			"forecasts alone. `chosen` takes the combination where all values of a series are positive, and TSB-mean elsewhere; `worker`\n" +
 			"is what the forecasting worker does, and is measured where all series have the period 7.",
 		Flags:  []cli.Flag{terminal.OutputFlag()},
 		Action: forecastBenchmark,

@@ -4,7 +4,7 @@ import "math"
 
 // # What is chosen
 //
-// A series in which something is demanded at every step is forecast by the combination, any other by TSB. A choice by
+// A series in which something is demanded at every step is forecast by the combination, any other by TSB-mean. A choice by
 // rolling back-test was tried: three and five origins, the horizon or half of it ahead, the other of the two taken
 // where its squared error was less by 0 to 20 %. None was better on all of these, so that there is none:
 //
@@ -20,10 +20,19 @@ import "math"
 func chosen(y []float64, period, horizon int) []float64 {
 	for _, v := range y {
 		if v <= 0 {
-			return tsb(y, period, horizon)
+			return tsbMean(y, period, horizon)
 		}
 	}
 	return adjusted(combination)(y, period, horizon)
+}
+
+// tsbMean is the mean of TSB, which forgets, and of the last twelve values, which is steadier.
+func tsbMean(y []float64, period, horizon int) []float64 {
+	f, m := tsb(y, period, horizon), mean(y, period, horizon)
+	for i := range f {
+		f[i] = (f[i] + m[i]) / 2
+	}
+	return f
 }
 
 // backTests is how many earlier ends of a series Deviations forecasts from.

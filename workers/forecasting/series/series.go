@@ -20,9 +20,11 @@
 //	                 Petropoulos and Koehler, International Journal of Forecasting 32, 2016
 //	Croston, SBA     size over interval of demands (Croston 1972; Syntetos and Boylan 2005)
 //	TSB              size times probability (Teunter, Syntetos and Babai 2011)
+//	TSB-mean         the mean of TSB and of the mean: combinations of simple methods are steadier than each (Clemen,
+//	                 International Journal of Forecasting 5, 1989)
 //	combination      the median, value by value, of damped, theta and optimised theta, which beat SES in M3
 //	                 (Petropoulos and Svetunkov, International Journal of Forecasting 36, 2020)
-//	chosen           the combination or, where some values are zero, TSB: see choose.go
+//	chosen           the combination or, where some values are zero, TSB-mean: see choose.go
 //
 // SES, Holt, damped, the thetas and so the combination forecast the seasonally adjusted series where the series is
 // seasonal by a test of its autocorrelation: see season.go.
@@ -62,6 +64,7 @@ var methods = []Method{
 	{"Croston", false, croston},
 	{"SBA", false, sba},
 	{"TSB", false, tsb},
+	{"TSB-mean", false, tsbMean},
 	{"combination", false, adjusted(combination)},
 	{"chosen", false, chosen},
 }
