@@ -56,6 +56,7 @@ func ForecastCommand() *cli.Command {
 				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
 			},
 			benchmarkCommand(),
+			calibrationCommand(common(item)),
 		},
 	}
 }
