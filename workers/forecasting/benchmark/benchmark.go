@@ -171,7 +171,10 @@ func measure(s *Series, w way, by scale) (m measured) {
 // Run measures all methods on all series, with as many goroutines as there are processors. Progress, if not nil, is
 // called with how many series are done; from one goroutine at a time.
 func Run(ctx context.Context, all []Series, progress func(done, all int)) (Report, error) {
-	ways := waysOf(all)
+	return run(ctx, all, waysOf(all), progress)
+}
+
+func run(ctx context.Context, all []Series, ways []way, progress func(done, all int)) (Report, error) {
 	results := make([][]measured, len(all))
 	scales := make([]scale, len(all))
 	var done atomic.Int64
