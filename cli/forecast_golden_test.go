@@ -10,6 +10,8 @@ func forecastGoldens(h *environment) []goldenLine {
 	storetest.Exec(h, h.database, cli.SeedForecasts)
 	return []goldenLine{
 		{command: "forecast accuracy", args: []string{"--tenant", "t4", "--horizon", "3"}},
+		{command: "forecast benchmark", args: []string{h.file("series.csv", cli.SeriesCSV)}, mask: []string{"seconds"}, noTable: true},
+		{command: "forecast calibration", args: []string{"--tenant", "t4"}},
 		{command: "forecast list", args: []string{"--tenant", "t4"}},
 		{command: "forecast show", args: []string{"cup", "--tenant", "t4"}},
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ SELECT 't4', 'shop', 'cup', date '2024-03-01' + n, sold, returned
 FROM (VALUES (1, 4, 0), (3, 2, 0), (6, 6, 0), (7, 4, 0), (8, 2, 0), (9, 9, 1), (10, 0, 5), (11, 4, 0), (12, 4, 0), (13, 50, 0)) AS d(n, sold, returned);
 INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run) VALUES ('t4', 'shop', '2024-03-14', '2024-03-13')`
 
-// Output of all three, with the errors of wrong arguments.
+// Output of all that read the database, with the errors of wrong arguments.
 func TestForecastCommands(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
@@ -34,6 +36,9 @@ func TestForecastCommands(t *testing.T) {
 	if r := run("accuracy -o json"); r.code != exit.OK || !strings.Contains(r.out, `"byItem": []`) || !strings.Contains(r.out, `"rmsse": null`) {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
+	if r := run("calibration"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "there is no demand yet") {
+		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
+	}
 	if r := run("show cup"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "no forecast of item cup") {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
@@ -42,6 +47,7 @@ func TestForecastCommands(t *testing.T) {
 		"accuracy --horizon 3 --sort rmsse":                                 {"2 items, 2024-03-09 to 2024-03-13, the first 3 days", "1 of them never changed", "0.692", "0.902", "1.115"},
 		"accuracy --horizon 3 --item cup --from 2024-03-11 --to 2024-03-11": {"1 items, 2024-03-11 to 2024-03-11"},
 		"accuracy --tenant t3":                                              {"no forecast has a closed day yet"},
+		"calibration":                                                       {"1 items, forecasts from 2024-03-10 to 2024-03-13", "NOMINAL 99", "fill rate over the lead time"},
 		"list":                                                              {"cup", "42.1", "SES 0.05 weekly", "A cup", "pot"},
 		"list --item pot":                                                   {"2024-03-14"},
 		"show cup":                                                          {"cup A cup", "2024-03-14 Thu", "7.125", "2.125"},
@@ -78,6 +84,8 @@ func TestForecastCommandsRefuse(t *testing.T) {
 		"list --limit -1":                            "0 or more",
 		"list cup":                                   "takes no argument",
 		"show":                                       "name one item",
+		"calibration cup":                            "takes no argument",
+		"benchmark a b":                              "name one folder",
 		"show cup jar":                               "name one item",
 	} {
 		r := command(t, strings.Fields("forecast "+line)...)
@@ -86,3 +94,33 @@ func TestForecastCommandsRefuse(t *testing.T) {
 		}
 	}
 }
+
+// The benchmark needs no server: its table, and what it says of what it cannot read.
+func TestForecastBenchmark(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if r := command(t, "forecast", "benchmark", folder); r.code != exit.WrongUsage || !strings.Contains(r.errors, "want files that end in .ndjson") {
+		t.Errorf("of an empty folder: exit %d: %s", r.code, r.errors)
+	}
+	if r := command(t, "forecast", "benchmark", filepath.Join(folder, "none")); r.code != exit.WrongUsage || !strings.Contains(r.errors, "none") {
+		t.Errorf("of no folder: exit %d: %s", r.code, r.errors)
+	}
+	if r := command(t, "forecast", "benchmark"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "name one folder") {
+		t.Errorf("of nothing: exit %d: %s", r.code, r.errors)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "series.csv"), []byte(SeriesCSV), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := command(t, "forecast", "benchmark", folder)
+	for _, text := range []string{"2 series, 6 values held back", "COVERAGE %", "seasonal naive", "optimised theta", "chosen"} {
+		if r.code != exit.OK || !strings.Contains(r.out, text) {
+			t.Errorf("exit %d, without %q: %s%s", r.code, text, r.out, r.errors)
+		}
+	}
+}
+
+// SeriesCSV are two quarterly series: one with a season, and one of spare parts.
+const SeriesCSV = `id,period,horizon
+sun,4,4,10,20,30,20,11,21,32,20,12,22,33,22,12,23,35,23,13,24,36,24
+part,1,2,0,2,0,1,0,0,0,0,4,0,0,1,0,2
+`

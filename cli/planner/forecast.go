@@ -55,6 +55,8 @@ func ForecastCommand() *cli.Command {
 				),
 				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
 			},
+			benchmarkCommand(),
+			calibrationCommand(common(item)),
 		},
 	}
 }

@@ -75,7 +75,8 @@ type ForecastedItem struct {
 	masterdata.PositionKey
 	Name, Method string // Method is the latest forecast's
 	Starts       pq.Int64Array
-	Daily        [][]float64 // of each start
+	Daily        [][]float64     // of each start
+	ErrorStdDevs pq.Float64Array // of each start: units, a day ahead
 	Days         pq.Int64Array
 	Units        pq.Float64Array // of each day with a sale or a return: sold less returned, at least zero
 	Open         int             // the location's open day: earlier days are closed
@@ -84,13 +85,14 @@ type ForecastedItem struct {
 var forecastedItems = pg.SQL(`
 WITH f AS (
     SELECT tenant_id, location_id, item_id, array_agg(start_day - date '2000-01-01' ORDER BY start_day) AS starts,
-           array_agg(daily[1:$6]::text ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method
+           array_agg(daily[1:$6]::text ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method,
+           array_agg(error_std_dev::float8 ORDER BY start_day) AS errors
     FROM forecast
     WHERE ($1 = '' OR tenant_id = $1) AND ($2 = '' OR item_id = $2) AND ($3 = '' OR location_id = $3)
       AND start_day > $4::date - $6::int AND start_day <= $5::date
     GROUP BY tenant_id, location_id, item_id
 )
-SELECT f.tenant_id, f.item_id, f.location_id, coalesce(i.name, ''), f.method, f.starts, f.daily, o.days, o.units, c.open_day - date '2000-01-01'
+SELECT f.tenant_id, f.item_id, f.location_id, coalesce(i.name, ''), f.method, f.starts, f.daily, f.errors, o.days, o.units, c.open_day - date '2000-01-01'
 FROM f
 JOIN demand_calendar c USING (tenant_id, location_id)
 LEFT JOIN item i USING (tenant_id, item_id)
@@ -108,7 +110,7 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 	err := pg.Each(ctx, db, "reading forecasts and the actual demand", forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray
-		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.Days, &f.Units, &f.Open); err != nil {
+		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.ErrorStdDevs, &f.Days, &f.Units, &f.Open); err != nil {
 			return err
 		}
 		f.Daily = make([][]float64, len(daily))
@@ -127,4 +129,19 @@ var latestOpenDay = pg.SQL(`SELECT coalesce(max(open_day)::text, '') FROM demand
 // LatestOpenDay is the latest business day that has begun at any location; "" when none has.
 func LatestOpenDay(ctx context.Context, db *store.DB) (event.Date, error) {
 	return pg.One[event.Date](ctx, db, "reading the latest business day", latestOpenDay)
+}
+
+var demandSpan = pg.SQL(`
+SELECT coalesce(min(d.day)::text, '') AS first, coalesce((SELECT max(open_day) FROM demand_calendar c
+    WHERE ($1 = '' OR c.tenant_id = $1) AND ($2 = '' OR c.location_id = $2))::text, '') AS open
+FROM demand d WHERE ($1 = '' OR d.tenant_id = $1) AND ($2 = '' OR d.location_id = $2)`)
+
+// DemandSpan is the first day with demand, and the latest day that has begun, at a location or, without one, at any;
+// both are "" without demand. It reads all demand: use it for a report.
+func DemandSpan(ctx context.Context, db *store.DB, at masterdata.LocationKey) (first, open event.Date, err error) {
+	span, err := pg.One[struct {
+		First event.Date `db:"first"`
+		Open  event.Date `db:"open"`
+	}](ctx, db, "reading the span of demand", demandSpan, at.Tenant, at.Location)
+	return span.First, span.Open, err
 }

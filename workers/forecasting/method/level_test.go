@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/composerp/composerp/workers/forecasting/series"
 )
 
 const tolerance = 1e-9
@@ -149,5 +151,27 @@ func TestProfile(t *testing.T) {
 	}
 	if p := ProfileOf(old, time.Monday); p != Flat {
 		t.Errorf("what is older than %d weeks shows in %v", profileWeeks, p)
+	}
+}
+
+// Two weeks of 14 and 28, and a day of 9: after a day the mean of the days, after a week its total, after two what the
+// method makes of both, a seventh a day by an even profile; a day of the third week changes nothing before its end.
+func TestWeeksAreForecastFromWeeks(t *testing.T) {
+	t.Parallel()
+	naive, _ := series.Named("naive")
+	demand := append(append(repeat([]float64{2}, 7), repeat([]float64{4}, 7)...), 9)
+	got := expectations(newWeeks(naive, Flat), demand...)
+	for day, want := range map[int]float64{0: 2, 6: 2, 7: 2, 12: 2, 13: 4, 14: 4} {
+		if !near(got[day], want) {
+			t.Errorf("after day %d it expects %v, want %v", day, got[day], want)
+		}
+	}
+	// A closed day has none of a week's demand, the others have all of it.
+	open := Profile{0, 1.4, 1.4, 1.4, 1.4, 1.4, 0}
+	open[time.Sunday], open[time.Saturday] = 1e-9, 1e-9
+	w := newWeeks(naive, open)
+	expectations(w, 14, 14, 14, 14, 14, 0, 0)
+	if monday, sunday := w.expect(time.Monday), w.expect(time.Sunday); math.Abs(monday-14) > 1e-6 || sunday > 1e-6 {
+		t.Errorf("it expects %v of a Monday and %v of a Sunday", monday, sunday)
 	}
 }
