@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/planning"
@@ -77,7 +78,7 @@ func forecastCalibration(cctx *cli.Context, db *store.DB, of masterdata.Position
 		}
 	}
 	return terminal.Show(cctx, report, func(w io.Writer) {
-		fmt.Fprintf(w, "%d items, forecasts from %s to %s\n", r.Items, r.From, r.To)
+		fmt.Fprintf(w, "%s, forecasts from %s to %s\n", wording.Count(int64(r.Items), "item"), r.From, r.To)
 		for _, measure := range []struct {
 			title string
 			of    func(calibration.Achieved) float64

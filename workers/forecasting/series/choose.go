@@ -4,8 +4,8 @@ import "math"
 
 // # What is chosen
 //
-// A series in which something is demanded at every step is forecast by the combination, any other by TSB-mean. A choice by
-// rolling back-test was tried: three and five origins, the horizon or half of it ahead, the other of the two taken
+// A series in which something is demanded at every step is forecast by the combination, any other by TSB-mean. A choice
+// by rolling back-test was tried: three and five origins, the horizon or half of it ahead, the other of the two taken
 // where its squared error was less by 0 to 20 %. None was better on all of these, so that there is none:
 //
 //	                                   M3 monthly   M4 weekly   spare parts   a till's weeks

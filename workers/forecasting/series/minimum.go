@@ -38,8 +38,8 @@ func lowest(f func(x float64) float64, a, b float64) float64 {
 	return best
 }
 
-// search looks for the minimum of f within the unit cube, from a start, by Nelder and Mead's simplex (Computer
-// Journal 7, 1965), at most the given number of times that f is asked.
+// search looks for the minimum of f within the unit cube, from a start, by Nelder and Mead's simplex (1965,
+// doi 10.1093/comjnl/7.4.308), at most the given number of times that f is asked.
 func search(f func(x []float64) float64, start []float64, most int) []float64 {
 	n := len(start)
 	type point struct {
