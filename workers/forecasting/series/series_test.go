@@ -214,7 +214,9 @@ func TestLowestFindsTheLowest(t *testing.T) {
 			t.Errorf("the lowest point is at %v, found %v", at, got)
 		}
 	}
-	got := search(func(x []float64) float64 { return math.Pow(x[0]-0.2, 2) + math.Pow(x[1]-0.9, 2) + math.Pow(x[0]+x[1]-1.1, 2) }, []float64{0.5, 0.5}, 200)
+	got := search(func(x []float64) float64 {
+		return math.Pow(x[0]-0.2, 2) + math.Pow(x[1]-0.9, 2) + math.Pow(x[0]+x[1]-1.1, 2)
+	}, []float64{0.5, 0.5}, 200)
 	if math.Abs(got[0]-0.2) > 1e-2 || math.Abs(got[1]-0.9) > 1e-2 {
 		t.Errorf("the lowest point is at 0.2, 0.9, found %v", got)
 	}
