@@ -36,7 +36,7 @@ var (
 	Nominal = []float64{0.80, 0.85, 0.90, 0.95, 0.97, 0.99}
 )
 
-// ErrNothing: no forecast begins in the held-back days. Its text says what is wanted.
+// ErrNothing means that no forecast begins in the held-back days. Its text says what is wanted.
 var ErrNothing = errors.New("no forecast begins in the last third of the days with demand")
 
 // Point is how planning computes a reorder point, in units, from a forecast, for a lead time in days and a cycle

@@ -58,7 +58,7 @@ const largest = 1e15
 // extensions are those of the files that are read.
 var extensions = []string{".ndjson", ".jsonl", ".csv"}
 
-// ErrNoSeries: there is nothing to measure. Its text says what is wanted.
+// ErrNoSeries means that there is nothing to measure. Its text says what is wanted.
 var ErrNoSeries = errors.New("no series")
 
 // Read reads the files of a folder, in the order of their names, that end in .ndjson, .jsonl or .csv; of a single
