@@ -45,9 +45,9 @@ func TestForecastCommands(t *testing.T) {
 	storetest.Exec(t, database, SeedForecasts)
 	for line, want := range map[string][]string{
 		"accuracy --horizon 3 --sort rmsse":                                 {"2 items, 2024-03-09 to 2024-03-13, the first 3 days", "1 of them never changed", "0.692", "0.902", "1.115"},
-		"accuracy --horizon 3 --item cup --from 2024-03-11 --to 2024-03-11": {"1 items, 2024-03-11 to 2024-03-11"},
+		"accuracy --horizon 3 --item cup --from 2024-03-11 --to 2024-03-11": {"1 item, 2024-03-11 to 2024-03-11"},
 		"accuracy --tenant t3":                                              {"no forecast has a closed day yet"},
-		"calibration":                                                       {"1 items, forecasts from 2024-03-10 to 2024-03-13", "NOMINAL 99", "fill rate over the lead time"},
+		"calibration":                                                       {"1 item, forecasts from 2024-03-10 to 2024-03-13", "NOMINAL 99", "fill rate over the lead time"},
 		"list":                                                              {"cup", "42.1", "SES 0.05 weekly", "A cup", "pot"},
 		"list --item pot":                                                   {"2024-03-14"},
 		"show cup":                                                          {"cup A cup", "2024-03-14 Thu", "7.125", "2.125"},

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/analytics"
 )
@@ -154,7 +155,7 @@ func (r accuracyReport) table(w io.Writer, a *analytics.Answer) {
 		fmt.Fprintln(w, "no forecast has a closed day yet")
 		return
 	}
-	fmt.Fprintf(w, "%d items, %s to %s, the first %d days of each forecast\n", r.Items, r.From, r.To, r.Horizon)
+	fmt.Fprintf(w, "%s, %s to %s, the first %s of each forecast\n", wording.Count(int64(r.Items), "item"), r.From, r.To, wording.Count(int64(r.Horizon), "day"))
 	if r.Unscaled > 0 {
 		fmt.Fprintf(w, "%d of them never changed, and have neither MASE nor RMSSE\n", r.Unscaled)
 	}

@@ -112,7 +112,7 @@ func TestRunProjections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Events != 4000 || r.Copy <= 0 || len(r.Rebuilds) != 2 || !strings.Contains(r.Table(), "TIMES A COPY") {
+	if r.Events != 4000 || r.Copy <= 0 || len(r.Rebuilds) != 3 || !strings.Contains(r.Table(), "TIMES A COPY") {
 		t.Errorf("the report is %+v:\n%s", r, r.Table())
 	}
 	for _, b := range r.Rebuilds {

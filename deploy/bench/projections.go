@@ -72,6 +72,9 @@ func (env *environment) measureProjections(ctx context.Context, cfg Config, even
 		for _, t := range diff.Totals {
 			r.Rows += t.Same + t.Added + t.Changed
 		}
+		if r.Rows == 0 { // the history has no forecasts
+			continue
+		}
 		report.Rebuilds = append(report.Rebuilds, r)
 		cfg.Progress(fmt.Sprintf("rebuilt %s in %.2f s", p.Name, r.Seconds))
 	}
