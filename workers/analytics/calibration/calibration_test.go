@@ -18,8 +18,8 @@ import (
 var of = masterdata.PositionKey{Tenant: workertest.Tenant}
 
 // Thirty closed days from 1 March: the last ten, 21 to 30, are held back. The cup sells 4 a day, and 10 on the 23rd.
-// Its forecasts begin on the 20th, which is not held back, on the 21st and on the 28th; of the last only cycles of up
-// to three days have closed. The jug sold on the 2nd alone: it is left out.
+// Its forecasts begin on the 20th, which is not held back, on the 21st, the 28th and the 29th; of the last only
+// cycles of up to two days have closed. The jug sold on the 2nd alone: it is left out.
 func fill(t *testing.T, db *store.DB) {
 	t.Helper()
 	var rows []planning.Demand
@@ -52,7 +52,7 @@ func fill(t *testing.T, db *store.DB) {
 		for _, f := range []struct {
 			item  string
 			start event.Date
-		}{{"cup", "2024-03-20"}, {"cup", "2024-03-21"}, {"cup", "2024-03-28"}, {"jug", "2024-03-21"}} {
+		}{{"cup", "2024-03-20"}, {"cup", "2024-03-21"}, {"cup", "2024-03-28"}, {"cup", "2024-03-29"}, {"jug", "2024-03-21"}} {
 			forecasts = append(forecasts, planning.Forecast{Tenant: workertest.Tenant, Item: f.item, Location: "shop", Method: "SES", Start: f.start,
 				Daily: []float64{4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4}, ErrorStdDev: event.NewDecimal(2)})
 		}
@@ -88,8 +88,8 @@ func TestCyclesByHand(t *testing.T) {
 		demand        float64
 		cycle, filled float64 // where 80 % are promised; of 99 % all is kept
 	}{
-		{2, 8, 1, 1},                  // a day from the 21st, one from the 28th
-		{2, 16, 1, 1},                 // two
+		{3, 12, 1, 1},                 // a day from each of the three
+		{3, 24, 1, 1},                 // two
 		{2, 18 + 12, 0.5, 1 - 6.0/30}, // three, the 23rd among them: 18 of 12 on hand, and 12 of 12
 		{1, 26, 0, 1 - 6.0/26},        // five, from the 21st alone
 		{1, 34, 0, 1 - 6.0/34},        // seven
