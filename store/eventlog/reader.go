@@ -137,10 +137,10 @@ WITH upto AS MATERIALIZED (SELECT CASE WHEN $1::bigint <> $2::bigint THEN $2 ELS
            AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
 SELECT upto.id AS upto, EXISTS (SELECT FROM p) AND (upto.id = $1 OR EXISTS (SELECT FROM c)) AS known,
-       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body
+       upto.id = (SELECT max(id) FROM tick) AS newest, e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body, NOT e.publish
 FROM upto LEFT JOIN (
     (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
-            ` + loggedAt + ` AS logged_at, e.body
+            ` + loggedAt + ` AS logged_at, e.body, e.publish
      FROM event_log e
      WHERE ` + which + `
        AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
@@ -148,10 +148,10 @@ FROM upto LEFT JOIN (
        AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
      ORDER BY e.seq LIMIT $4)
     UNION ALL
-    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body
+    (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.occurred_at, e.logged_at, e.body, e.publish
      FROM late CROSS JOIN LATERAL (
          SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, floor(date_part('epoch', e.occurred_at))::bigint AS occurred_at,
-            ` + loggedAt + ` AS logged_at, e.body
+            ` + loggedAt + ` AS logged_at, e.body, e.publish
          FROM event_log e
          WHERE ` + which + ` AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
          ORDER BY e.seq LIMIT $4) e
@@ -166,7 +166,7 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 	return readFrom(ctx, db, readPage, at, limit)
 }
 
-// ReadWholePage is ReadPage of all events: also those that came straight over AMQP, which the relay leaves alone.
+// ReadWholePage is ReadPage of all events: also those that came straight over AMQP, which need not be published.
 func ReadWholePage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
 	return readFrom(ctx, db, readWhole, at, limit)
 }
@@ -177,16 +177,16 @@ func readFrom(ctx context.Context, db *store.DB, statement pg.Statement, at Curs
 	doing := fmt.Sprintf("reading the log from tick %d", at.Tick)
 	err := pg.Each(ctx, db, doing, statement, func(row *sql.Rows) error {
 		var upto, seq, occurred, logged sql.NullInt64
-		var isNewest sql.NullBool
+		var isNewest, direct sql.NullBool
 		var typ, tenant, aggregate sql.NullString
 		var e Entry
-		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &tenant, &aggregate, &occurred, &logged, &e.Body); err != nil {
+		if err := row.Scan(&upto, &known, &isNewest, &seq, &e.EventID, &typ, &tenant, &aggregate, &occurred, &logged, &e.Body, &direct); err != nil {
 			return err
 		}
 		page.Next.Upto, newest = upto.Int64, isNewest.Bool
 		if seq.Valid {
 			e.Seq, e.Type, e.OccurredAt = seq.Int64, event.Type(typ.String), time.Unix(occurred.Int64, 0)
-			e.Tenant, e.Aggregate = tenant.String, aggregate.String
+			e.Tenant, e.Aggregate, e.Direct = tenant.String, aggregate.String, direct.Bool
 			if logged.Valid {
 				e.LoggedAt = time.UnixMicro(logged.Int64)
 			}

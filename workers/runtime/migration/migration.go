@@ -12,9 +12,13 @@
 //   - A queue that is moved from one exchange to the other is bound to the new one before it is unbound from the old
 //     one.
 //   - Only bindings by the type's own key are moved. One by a pattern also carries other types.
+//   - Consumers of composerp.events.v1 get what external publishers send straight to composerp.events from the relay,
+//     once it is logged. So Abort, which ends that, first binds them to composerp.events and then waits until what was
+//     sent before is logged.
 package migration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,6 +183,9 @@ func (m *Migration) Abort(ctx context.Context) error {
 				err = m.bind(ctx, topology.Topology{Bindings: s.bindings(topology.Events, readsOlder)})
 			}
 			if err == nil {
+				err = m.awaitIntake(ctx)
+			}
+			if err == nil {
 				err = m.move(ctx, s, versions.Old)
 			}
 		default:
@@ -207,6 +214,8 @@ func (m *Migration) move(ctx context.Context, s Status, to versions.Stage) error
 	return nil
 }
 
+func (m *Migration) relayWait() time.Duration { return cmp.Or(m.RelayWait, 30*time.Second) }
+
 // removeExchange deletes composerp.events.v1, once no relay publishes to it and unless another type needs it.
 func (m *Migration) removeExchange(ctx context.Context) error {
 	if err := m.awaitRelay(ctx); err != nil {
@@ -228,12 +237,46 @@ func (m *Migration) removeExchange(ctx context.Context) error {
 	return nil
 }
 
+// figuresAge is how old the broker's figures of a queue may be.
+const figuresAge = 6 * time.Second
+
+// awaitIntake waits until the worker that logs what comes straight over AMQP has had no message for a moment: what was
+// sent before this call is logged then. Other types need no wait.
+func (m *Migration) awaitIntake(ctx context.Context) error {
+	d, _ := event.Lookup(m.Type)
+	i := slices.IndexFunc(m.Subscriptions, func(s topology.Subscription) bool { return s.ExternalOnly })
+	if !d.Outside || i < 0 {
+		return nil
+	}
+	vhost, err := m.Broker.Vhost()
+	if err != nil {
+		return err
+	}
+	m.say("waiting until %s has logged what was sent straight over AMQP", m.Subscriptions[i].Worker)
+	for began := time.Now(); ; {
+		if !clock.Sleep(ctx, time.Second) {
+			return ctx.Err()
+		}
+		queues, err := m.Management.Queues(ctx, vhost)
+		if err != nil {
+			return err
+		}
+		c := Consumer{Queue: topology.QueueName(m.Subscriptions[i].Worker), Waiting: -1}
+		c.count(queues)
+		waited := time.Since(began)
+		if c.Waiting == 0 && waited >= figuresAge {
+			return nil
+		}
+		if waited > figuresAge+m.relayWait() {
+			return fmt.Errorf("%s has %d messages, which are not logged yet: see `composerp worker describe %s`, and call this again: it goes on",
+				c.Queue, c.Waiting, m.Subscriptions[i].Worker)
+		}
+	}
+}
+
 // awaitRelay waits until a relay publishes as the stage says.
 func (m *Migration) awaitRelay(ctx context.Context) error {
-	wait := m.RelayWait
-	if wait == 0 {
-		wait = 30 * time.Second
-	}
+	wait := m.relayWait()
 	for deadline := time.Now().Add(wait); ; {
 		states, err := versions.Read(ctx, m.DB)
 		if err != nil {

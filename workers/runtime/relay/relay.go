@@ -176,7 +176,7 @@ func (r *Relay) read(ctx context.Context, at eventlog.Cursor, s *stages, give fu
 		if s.changed.Load() {
 			return eventlog.Page{}, errStage
 		}
-		return eventlog.ReadPage(ctx, r.DB, at, pageSize)
+		return s.readPage(ctx, r.DB, at)
 	}, func(next eventlog.Page) error {
 		failpoint.Hit("relay.read")
 		return give(&page{Page: next})
@@ -281,11 +281,11 @@ func (r *Relay) await(ctx context.Context, publisher *rabbitmq.Publisher, p *pag
 	err := sent.Wait(ctx, func(i int, err error) error {
 		e, second := p.at(i)
 		if errors.Is(err, rabbitmq.ErrUnroutable) {
-			if err = nil; !second { // no queue wants the older version: the event has been routed in the newer one
+			if err = nil; !second && !e.Direct { // another version has been routed, or was unroutable as it came
 				err = r.divert(ctx, publisher, e)
 			}
 		}
-		if !second {
+		if !second && !e.Direct {
 			r.span(e, p.published, err)
 		}
 		if err != nil {

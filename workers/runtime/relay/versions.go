@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/versions"
 )
@@ -19,6 +20,11 @@ import (
 // cursor, and takes over the new stages (versions.Adopt) before it reads on. So a stage that is taken over holds for
 // every event that the cursor had not passed, and nothing of the former stage comes later. After a crash in between,
 // the next relay publishes what is unconfirmed by the new stages.
+//
+// What an external publisher sends straight to composerp.events has been there, in the version that it was sent in. While
+// its type has two live versions the relay reads such events of the log too, and publishes what the other side lacks:
+// the older version to composerp.events.v1, and to composerp.events the version of the stage, where the event came in
+// the other one.
 
 // errStage ends reading: a stage has changed.
 var errStage = errors.New("the stage of an event type has changed")
@@ -30,6 +36,7 @@ const stagePoll = 500 * time.Millisecond
 type stages struct {
 	byType   map[event.Type]inVersions
 	dual     bool // a type is published on both exchanges
+	direct   bool // such a type may come straight over AMQP as well
 	revision int64
 	changed  atomic.Bool
 }
@@ -44,6 +51,8 @@ func stagesOf(states []versions.State) *stages {
 		if first := state.Emits(); first != "" {
 			s.byType[t] = inVersions{first, state.Second()}
 			s.dual = s.dual || state.Second() != ""
+			d, _ := event.Lookup(t)
+			s.direct = s.direct || d.Outside && state.Second() != ""
 		}
 	}
 	return s
@@ -78,12 +87,24 @@ func (s *stages) copies(events []eventlog.Entry) []copyOf {
 	}
 	all := make([]copyOf, 0, 2*len(events))
 	for i := range events {
-		all = append(all, copyOf{event: i})
-		if s.byType[events[i].Type].second != "" {
+		e := &events[i]
+		in := s.byType[e.Type]
+		if !e.Direct || in.second != "" && !event.SameMajor(event.VersionOf(e.Body), in.first) {
+			all = append(all, copyOf{event: i})
+		}
+		if in.second != "" {
 			all = append(all, copyOf{i, true})
 		}
 	}
 	return all
+}
+
+// readPage reads what there may be to publish.
+func (s *stages) readPage(ctx context.Context, db *store.DB, at eventlog.Cursor) (eventlog.Page, error) {
+	if s.direct {
+		return eventlog.ReadWholePage(ctx, db, at, pageSize)
+	}
+	return eventlog.ReadPage(ctx, db, at, pageSize)
 }
 
 // body is an event's body for one of the exchanges, and the exchange.
