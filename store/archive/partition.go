@@ -39,6 +39,16 @@ func Partitions(ctx context.Context, db *store.DB) ([]Partition, error) {
 const seenBy = `
 coalesce((SELECT f.seq_before FROM tick f WHERE f.id <= p.id AND (f.epoch < p.epoch OR f.tx < pg_snapshot_xmin(p.snapshot)) ORDER BY f.id DESC LIMIT 1), 0)`
 
+// passed tells that the tick p has seen every event before the position $1 although transactions were open in it: all of
+// these have ended, and none has logged an event there. On an idle fleet no later tick comes that would tell it simply.
+const passed = `
+p.seq_before >= $1 - 1 AND p.epoch = (SELECT max(epoch) FROM epoch) AND NOT EXISTS (
+    SELECT FROM (SELECT pg_snapshot_xip(p.snapshot) AS x
+                 UNION ALL
+                 SELECT x::text::xid8 FROM generate_series(pg_snapshot_xmax(p.snapshot)::text::bigint, p.tx::text::bigint - 1) x) open
+    WHERE open.x >= pg_snapshot_xmin(pg_current_snapshot())
+       OR EXISTS (SELECT FROM event_log e WHERE e.tx = open.x AND e.epoch = p.epoch AND e.seq < $1))`
+
 const written = "the log is still written there"
 
 // What still needs the positions before $1, a sentence each.
@@ -50,14 +60,15 @@ SELECT why FROM (
     FROM (SELECT coalesce(max(last_seq), 0) AS upto FROM log_seal) s WHERE s.upto < $1 - 1
     UNION ALL
     SELECT 3, format('%s has read up to position %s', c.consumer, c.upto)
-    FROM (SELECT c.consumer, (SELECT ` + seenBy + ` FROM tick p WHERE p.id = c.tick) AS upto FROM log_cursor c) c WHERE coalesce(c.upto, 0) < $1 - 1
+    FROM (SELECT c.consumer, c.tick, (SELECT ` + seenBy + ` FROM tick p WHERE p.id = c.tick) AS upto FROM log_cursor c) c
+    WHERE coalesce(c.upto, 0) < $1 - 1 AND NOT EXISTS (SELECT FROM tick p WHERE p.id = c.tick AND ` + passed + `)
     UNION ALL
     SELECT 4, format('replay %s is at position %s: wait for its end, resume it, or end it by composerp replay cancel %1$s', r.id, r.at_seq)
     FROM replay r WHERE r.state IN ('running', 'interrupted') AND r.at_seq < $1 - 1
     UNION ALL
     SELECT 5, format('the kept tables of %s go on from position %s: delete them by composerp projections drop-old %1$s', k.name, k.upto)
-    FROM (SELECT k.name, (SELECT ` + seenBy + ` FROM tick p WHERE p.id = k.kept_tick) AS upto FROM projection k WHERE k.kept_tick IS NOT NULL) k
-    WHERE coalesce(k.upto, 0) < $1 - 1
+    FROM (SELECT k.name, k.kept_tick, (SELECT ` + seenBy + ` FROM tick p WHERE p.id = k.kept_tick) AS upto FROM projection k WHERE k.kept_tick IS NOT NULL) k
+    WHERE coalesce(k.upto, 0) < $1 - 1 AND NOT EXISTS (SELECT FROM tick p WHERE p.id = k.kept_tick AND ` + passed + `)
     UNION ALL
     SELECT 6, 'no audit has proven all of it: run composerp audit'
     WHERE NOT EXISTS (SELECT FROM (SELECT epoch, floor FROM audit_checkpoint ORDER BY id DESC LIMIT 1) a WHERE a.epoch = (SELECT max(epoch) FROM epoch) AND a.floor >= $1 - 1)

@@ -274,6 +274,33 @@ func (f *fleet) waits() {
 	}
 	f.Exec(`DELETE FROM audit_open WHERE seq = 7`)
 	f.Eventually("nothing needs it", func() bool { return f.held() == "" })
+	f.outlasts()
+}
+
+// outlasts: a transaction that was open in the last tick holds the partition until it ends, and not until another tick
+// comes, which an idle fleet does not make.
+func (f *fleet) outlasts() {
+	f.Helper()
+	open := storetest.MustGet(f.SQL().BeginTx(f.Context(), nil))(f)
+	defer func() { _ = open.Rollback() }()
+	storetest.MustGet(open.Exec(`SELECT pg_current_xact_id()`))(f)
+	sale := workertest.Sale(f, "A", "shop", "1")
+	f.sold = append(f.sold, sale)
+	f.Admit(sale)
+	f.Eventually("it has moved", func() bool { return f.value(`SELECT count(DISTINCT event_id) FROM movement`) == len(f.sold) })
+	f.Eventually("the relay stands at the last tick", func() bool {
+		return f.value(`SELECT count(*) FROM log_cursor WHERE consumer = 'relay' AND tick = (SELECT max(id) FROM tick)`) == 1
+	})
+	f.Exec(`DELETE FROM tick t WHERE id > 0 AND id < (SELECT min(tick) FROM log_cursor) AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)`)
+	if held := f.held(); !strings.Contains(held, "relay has read up to position") {
+		f.Errorf("an open transaction: it waits for %q", held)
+	}
+	f.Must(open.Rollback())
+	if held := f.held(); held != "" {
+		f.Errorf("a transaction that has ended without an event: it waits for %q", held)
+	}
+	f.prove(true)
+	f.seal()
 }
 
 // stops: what comes between stops it, and leaves what the next run goes on with.
