@@ -30,7 +30,6 @@ import (
 	_ "github.com/composerp/composerp/store/lanes"
 	_ "github.com/composerp/composerp/store/ledger"
 	_ "github.com/composerp/composerp/store/limits"
-	_ "github.com/composerp/composerp/store/logwalk"
 	_ "github.com/composerp/composerp/store/lots"
 	_ "github.com/composerp/composerp/store/masterdata"
 	_ "github.com/composerp/composerp/store/misdated"

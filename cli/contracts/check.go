@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/contracts/catalogue"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
@@ -116,6 +117,9 @@ func check(cctx *cli.Context) error {
 	}
 	if cctx.Bool(flagLog) {
 		return checkLog(cctx)
+	}
+	if cctx.Path(archive.FlagArchives) != "" {
+		return exit.Usage("--archives goes with --log")
 	}
 	if cctx.String(flagType) != "" && cctx.String(flagSchema) == "" {
 		return exit.Usage("--type goes with --schema or --log")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/contracts/catalogue"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
@@ -59,6 +60,7 @@ func Command() *cli.Command {
 				Flags: settings.DatabaseFlags(
 					publishedFlag(),
 					&cli.BoolFlag{Name: flagLog, Usage: "hold the events of the log to the schemas"},
+					archive.Flag(),
 					&cli.StringFlag{Name: flagSchema, Usage: "file of a proposed schema for the payload of --type"},
 					&cli.StringFlag{Name: flagType, Usage: "the type of --schema; with --log alone, the only type to read"},
 					&cli.IntFlag{Name: flagLimit, Value: 10, Usage: "how many events that break to name; all are counted; 0: name all"},

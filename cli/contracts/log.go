@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/contracts/catalogue"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
@@ -19,7 +20,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/logwalk"
+	"github.com/composerp/composerp/store/eventquery"
 )
 
 // logReport is what holding the log to the schemas has found.
@@ -76,9 +77,20 @@ func checkLog(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
+	folder, err := archive.Given(cctx.Context, cctx, db)
+	if err != nil {
+		return err
+	}
+	if folder != nil {
+		defer folder.Close()
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
 	defer progress.End()
-	report, err := holdLog(cctx.Context, db, logwalk.Query{Types: types, Progress: progress.Reading}, cctx.Int(flagLimit), holds, all)
+	q := eventquery.Query{Filter: eventquery.Filter{Types: types}, Archives: folder, Progress: progress.Reading}
+	if err := archive.Tell(cctx, db, &q); err != nil {
+		return err
+	}
+	report, err := holdLog(cctx.Context, db, q, cctx.Int(flagLimit), holds, all)
 	if err != nil {
 		return err
 	}
@@ -93,30 +105,12 @@ func checkLog(cctx *cli.Context) error {
 }
 
 // holdLog calls holds with each event's body, and names the first that break: limit of them, all where it is 0.
-func holdLog(ctx context.Context, db *store.DB, q logwalk.Query, limit int, holds func([]byte) error, all []catalogue.Entry) (logReport, error) {
+func holdLog(ctx context.Context, db *store.DB, q eventquery.Query, limit int, holds func([]byte) error, all []catalogue.Entry) (logReport, error) {
 	report := logReport{Types: []ofType{}, First: []problem{}}
 	counts := map[[2]string]*ofType{}
-	err := logwalk.Each(ctx, db, q, func(e logwalk.Event) error {
-		key := [2]string{string(e.Type), e.Version}
-		of := counts[key]
-		if of == nil {
-			of = &ofType{Type: e.Type, Version: e.Version, Consumers: consumersOf(all, e.Type)}
-			counts[key] = of
-		}
-		of.Events++
-		report.Events++
-		err := holds(e.Body)
-		if err == nil {
-			return nil
-		}
-		of.Breaks++
-		report.Breaks++
-		if limit == 0 || len(report.First) < limit {
-			p := problem{Seq: e.Seq, EventID: e.ID, Tenant: e.Tenant, Type: e.Type, Version: e.Version, Problem: err.Error()}
-			if field, is := errors.AsType[*event.FieldError](err); is {
-				p.Field, p.Problem = field.Field, field.Problem
-			}
-			report.First = append(report.First, p)
+	_, err := eventquery.Each(ctx, db, q, func(events []eventquery.Event) error {
+		for i := range events {
+			report.hold(&events[i], counts, limit, holds, all)
 		}
 		return nil
 	})
@@ -127,6 +121,31 @@ func holdLog(ctx context.Context, db *store.DB, q logwalk.Query, limit int, hold
 		return cmp.Or(cmp.Compare(a.Type, b.Type), strings.Compare(a.Version, b.Version))
 	})
 	return report, err
+}
+
+// hold holds an event to the schemas, and counts it by type and version.
+func (r *logReport) hold(e *eventquery.Event, counts map[[2]string]*ofType, limit int, holds func([]byte) error, all []catalogue.Entry) {
+	key, t := [2]string{e.Type, e.Version}, event.Type(e.Type)
+	of := counts[key]
+	if of == nil {
+		of = &ofType{Type: t, Version: e.Version, Consumers: consumersOf(all, t)}
+		counts[key] = of
+	}
+	of.Events++
+	r.Events++
+	err := holds(e.Body)
+	if err == nil {
+		return
+	}
+	of.Breaks++
+	r.Breaks++
+	if limit == 0 || len(r.First) < limit {
+		p := problem{Seq: e.Seq, EventID: e.ID, Tenant: e.Tenant, Type: t, Version: e.Version, Problem: err.Error()}
+		if field, is := errors.AsType[*event.FieldError](err); is {
+			p.Field, p.Problem = field.Field, field.Problem
+		}
+		r.First = append(r.First, p)
+	}
 }
 
 func consumersOf(all []catalogue.Entry, t event.Type) []string {

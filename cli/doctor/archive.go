@@ -47,5 +47,5 @@ func (x *Examination) examineArchives(ctx context.Context, db *store.DB) {
 		return
 	}
 	x.warn("archives", "composerp log archive --to DIRECTORY; --dry-run shows what it waits for",
-		"%s of the log are older than the setting archive-after, the oldest of %s", wording.Count(old, "partition"), terminal.Moment(oldest))
+		"older than the setting archive-after: %s of the log, the oldest of %s", wording.Count(old, "partition"), terminal.Moment(oldest))
 }

@@ -36,12 +36,13 @@ func Command() *cli.Command {
 				Flags: settings.DatabaseFlags(
 					&cli.StringFlag{Name: "tenant", Usage: "only the events of this tenant"},
 					&cli.IntFlag{Name: "limit", Value: 20, Usage: "the most events that mention ID, the newest; 0: all"},
+					archive.Flag(),
 				),
 				Action: settings.OnSchema("events", 1, traceAsked, traceEvents),
 			},
 			{
 				Name: "show", Usage: "show an event as it was published, and where its deliveries are", ArgsUsage: "EVENT-ID",
-				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("events", 1, eventAsked, showEvent),
+				Flags: settings.DatabaseFlags(archive.Flag()), Action: settings.OnSchema("events", 1, eventAsked, showEvent),
 			},
 			queryCommand(), tailCommand(), lateCommand(), explainDelayCommand(), verifyCommand(), signingKeyCommand(),
 			eraseCommand(), erasuresCommand(),
@@ -71,8 +72,15 @@ func eventAsked(cctx *cli.Context) (id uuid.UUID, err error) {
 }
 
 func traceEvents(cctx *cli.Context, db *store.DB, q trace.Query) error {
+	folder, err := archive.Given(cctx.Context, cctx, db)
+	if err != nil {
+		return err
+	}
+	if folder != nil {
+		defer folder.Close()
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
-	q.Progress = progress.Reading
+	q.Archives, q.Progress = folder, progress.Reading
 	found, err := trace.Find(cctx.Context, db, q)
 	progress.End()
 	if err != nil {
@@ -104,13 +112,15 @@ func notLogged(cctx *cli.Context, db *store.DB, name, what string) error {
 	case letters > 0:
 		return exit.Usage("%s, but the dead letters have: composerp dlq show %s", what, name)
 	}
-	if id, err := uuid.Parse(name); err == nil {
+	if id, err := uuid.Parse(name); err == nil && cctx.Path(archive.FlagArchives) == "" {
 		if file, err := archive.Holding(cctx.Context, db, id); err != nil || file != "" {
-			return cmp.Or(err, exit.Usage("%s any more: it is archived in %s; `composerp events query --id %s --archives DIRECTORY` shows it", what, file, name))
+			return cmp.Or(err, exit.Usage("%s any more: it is archived in %s; `composerp events show %s --archives DIRECTORY` shows it", what, file, name))
 		}
 	}
-	if err := archive.TellCut(cctx, db, "it is not looked through"); err != nil {
-		return err
+	if cctx.Path(archive.FlagArchives) == "" {
+		if err := archive.TellCut(cctx, db, "it is not looked through"); err != nil {
+			return err
+		}
 	}
 	return exit.Usage("%s; what came over AMQP is in it once intake has handled it", what)
 }
@@ -124,7 +134,7 @@ func showTree(w io.Writer, events []trace.Event) {
 		if e.Named && !allNamed {
 			mark = " *"
 		}
-		terminal.Row(w, branch(events, i)+e.Type+mark, e.Aggregate, terminal.Moment(e.OccurredAt), summary(e.Deliveries), e.ID)
+		terminal.Row(w, branch(events, i)+e.Type+mark, e.Aggregate, terminal.Moment(e.OccurredAt), summary(e), e.ID)
 	}
 }
 
@@ -158,13 +168,16 @@ func branch(events []trace.Event, i int) string {
 }
 
 // summary counts deliveries by state.
-func summary(deliveries []trace.Delivery) string {
-	if len(deliveries) == 0 {
+func summary(e *trace.Event) string {
+	if len(e.Deliveries) == 0 {
+		if e.Archived {
+			return "archived"
+		}
 		return "no consumer"
 	}
 	var order []trace.State
 	counts := map[trace.State]int{}
-	for _, d := range deliveries {
+	for _, d := range e.Deliveries {
 		if counts[d.State]++; counts[d.State] == 1 {
 			order = append(order, d.State)
 		}
@@ -218,8 +231,15 @@ func Next(e *trace.Event, d trace.Delivery) string {
 }
 
 func showEvent(cctx *cli.Context, db *store.DB, id uuid.UUID) error {
+	folder, err := archive.Given(cctx.Context, cctx, db)
+	if err != nil {
+		return err
+	}
+	if folder != nil {
+		defer folder.Close()
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
-	e, err := trace.Get(cctx.Context, db, id, progress.Reading)
+	e, err := trace.Get(cctx.Context, db, id, folder, progress.Reading)
 	progress.End()
 	if err != nil {
 		return err
@@ -267,11 +287,19 @@ func describeEvent(w io.Writer, e *trace.Event) {
 		terminal.Row(w, "follows from replay", e.Replay)
 	}
 	terminal.Row(w)
+	if e.Archived {
+		terminal.Row(w, "deliveries", "all were handled or given up before it was archived")
+	} else {
+		showDeliveries(w, e)
+	}
+	terminal.Row(w)
+	terminal.Row(w, indented(e.Body))
+}
+
+func showDeliveries(w io.Writer, e *trace.Event) {
 	terminal.Table(w, e.Deliveries, []any{"CONSUMER", "STATE", "FAILED TRIES", "THE LAST"}, func(d *trace.Delivery) []any {
 		return []any{d.Consumer, d.State, len(d.Tries), Why(*d)}
 	})
-	terminal.Row(w)
-	terminal.Row(w, indented(e.Body))
 }
 
 // indented is a body, an attribute a line.

@@ -10,11 +10,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/archive"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	kept "github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockhistory"
@@ -27,6 +29,8 @@ type orderWhy struct {
 	Reasons  []reason                  `json:"reasons"` // one a line
 	Bookings []purchasing.OrderBooking `json:"bookings"`
 	Events   []trace.Event             `json:"events"` // as `events trace` shows them, without their bodies
+
+	archives *kept.Folder // nil: not given
 }
 
 func orderAsked(cctx *cli.Context) (string, error) {
@@ -46,8 +50,14 @@ func explainOrder(cctx *cli.Context, db *store.DB, name string) error {
 	if x.Bookings, err = purchasing.OrderBookings(cctx.Context, db, purchasing.OrderKey{Tenant: o.Tenant, Order: o.ID}); err != nil {
 		return err
 	}
+	if x.archives, err = archive.Given(cctx.Context, cctx, db); err != nil {
+		return err
+	}
+	if x.archives != nil {
+		defer x.archives.Close()
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
-	found, err := trace.Find(cctx.Context, db, trace.Query{Name: o.ID, Tenant: o.Tenant, Progress: progress.Reading})
+	found, err := trace.Find(cctx.Context, db, trace.Query{Name: o.ID, Tenant: o.Tenant, Archives: x.archives, Progress: progress.Reading})
 	progress.End()
 	if err != nil {
 		return err
@@ -63,7 +73,10 @@ func explainOrder(cctx *cli.Context, db *store.DB, name string) error {
 	for i := range x.Events {
 		x.Events[i].Body = nil // `events show` has it
 	}
-	return terminal.Show(cctx, &x, func(w io.Writer) { orderTable(w, &x) })
+	if err := terminal.Show(cctx, &x, func(w io.Writer) { orderTable(w, &x) }); err != nil || x.created() != nil || x.archives != nil {
+		return err
+	}
+	return archive.TellCut(cctx, db, "what led to the order is not shown")
 }
 
 // explainLine gathers what the rule knew when it asked for a line.

@@ -118,7 +118,7 @@ func (p *plan) follow(ctx context.Context, db *store.DB, x *orderWhy, rule *mast
 	if created == nil || created.LoggedAt == nil {
 		return nil
 	}
-	q := eventquery.Query{Reverse: true, Limit: 1, Filter: eventquery.Filter{
+	q := eventquery.Query{Reverse: true, Limit: 1, Archives: x.archives, Filter: eventquery.Filter{
 		Types: []event.Type{event.TypeForecastGenerated}, Tenant: rule.Tenant, Item: rule.Item, Location: rule.Location, LoggedTo: *created.LoggedAt,
 	}}
 	_, err := eventquery.Each(ctx, db, q, func(events []eventquery.Event) error {

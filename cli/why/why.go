@@ -22,6 +22,7 @@ func Command() *cli.Command {
 			"some seconds for a million events. Of a figure: `composerp why stock ITEM LOCATION`.",
 		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "tenant", Usage: "tenant, where several have an order of that number"},
+			archive.Flag(),
 		),
 		Action:      whyOrder,
 		Subcommands: []*cli.Command{stockCommand()},

@@ -61,7 +61,7 @@ var now = pg.SQL(`SELECT clock_timestamp()`)
 // Explain tells where the time of an event's deliveries went; nil where the log has no event with this id. progress,
 // if set, is called with how many places of the log have been read.
 func Explain(ctx context.Context, db *store.DB, id uuid.UUID, progress func(read, all int64)) (*Explanation, error) {
-	e, err := trace.Get(ctx, db, id, progress)
+	e, err := trace.Get(ctx, db, id, nil, progress)
 	if err != nil || e == nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -26,6 +27,9 @@ type Query struct {
 	Name   string
 	Tenant string // the only one to look at; empty: all
 	Limit  int    // the most events that mention the name, the newest; 0: all
+	// Archives, unless nil, are looked through as well. Deliveries of their events are not told: all were handled or given
+	// up before.
+	Archives *archive.Folder
 	// Progress, if set, is called with how many places of the log have been read, and how many there are.
 	Progress func(read, all int64)
 }
@@ -58,6 +62,7 @@ type search struct {
 	db       *store.DB
 	tenant   string
 	end      int64
+	archives *archive.Folder
 	progress func(read, all int64)
 }
 
@@ -95,20 +100,29 @@ func Quotations(text string) ([]string, error) {
 // each gives the events with one of the ids, and those whose bodies hold one of the texts.
 func (s search) each(ctx context.Context, ids []uuid.UUID, quoted pq.StringArray, take func(Event) (more bool)) error {
 	more := true
+	found := func(e Event, publish bool) {
+		if !more {
+			return
+		}
+		if !publish {
+			e.Publisher = External
+		}
+		e.read()
+		more = take(e)
+	}
 	for upto := s.end; upto > 0 && more; upto -= part {
 		err := pg.Each(ctx, s.db, "searching the log", mentions, func(row *sql.Rows) error {
 			var e Event
 			var publish bool
 			err := row.Scan(&e.Seq, &e.ID, &e.Type, &e.Version, &e.Tenant, &e.Aggregate, &e.OccurredAt, &e.LoggedAt, &publish, (*[]byte)(&e.Body))
-			if err == nil && more {
-				if !publish {
-					e.Publisher = External
-				}
-				e.read()
-				more = take(e)
+			if err == nil {
+				found(e, publish)
 			}
 			return err
 		}, upto-part, upto, s.tenant, pg.UUIDs(ids), quoted)
+		if err == nil && more && s.archives != nil && upto-part < s.archives.Cut-1 {
+			err = s.archived(upto-part, min(upto, s.archives.Cut-1), ids, quoted, found)
+		}
 		if err != nil {
 			return err
 		}
@@ -119,6 +133,24 @@ func (s search) each(ctx context.Context, ids []uuid.UUID, quoted pq.StringArray
 	return nil
 }
 
+// archived is each in the archives, between two places.
+func (s search) archived(after, upto int64, ids []uuid.UUID, quoted []string, found func(e Event, publish bool)) error {
+	return s.archives.Frames(after, upto, true, func(rows []archive.Row) error {
+		for i := range rows {
+			r := &rows[i]
+			if s.tenant != "" && r.Tenant != s.tenant ||
+				!slices.Contains(ids, r.EventID) && !slices.ContainsFunc(quoted, func(text string) bool { return strings.Contains(r.Body, text) }) {
+				continue
+			}
+			found(Event{
+				Seq: r.Seq, ID: r.EventID, Type: r.Type, Version: r.Version, Tenant: r.Tenant, Aggregate: r.Aggregate, OccurredAt: r.OccurredAt, LoggedAt: r.LoggedAt,
+				Archived: true, Body: json.RawMessage(r.Body),
+			}, r.Publish)
+		}
+		return nil
+	})
+}
+
 // event gives the event with the id, if the log has it.
 func (s search) event(ctx context.Context, id uuid.UUID) (found *Event, err error) {
 	err = s.each(ctx, []uuid.UUID{id}, pq.StringArray{}, func(e Event) bool { found = &e; return false })
@@ -127,7 +159,7 @@ func (s search) event(ctx context.Context, id uuid.UUID) (found *Event, err erro
 
 // Find finds what q names, with what it follows from, what follows from it, and where all of that is.
 func Find(ctx context.Context, db *store.DB, q Query) (found Found, err error) {
-	s := search{db: db, tenant: q.Tenant, progress: q.Progress}
+	s := search{db: db, tenant: q.Tenant, archives: q.Archives, progress: q.Progress}
 	if s.end, err = eventlog.End(ctx, db); err != nil {
 		return found, err
 	}
@@ -191,9 +223,10 @@ func aggregate(named map[uuid.UUID]Event) (about string) {
 	return about
 }
 
-// Get gives one event, with where its deliveries are; nil where the log has none with this id.
-func Get(ctx context.Context, db *store.DB, id uuid.UUID, progress func(read, all int64)) (found *Event, err error) {
-	s := search{db: db, progress: progress}
+// Get gives one event, with where its deliveries are; nil where the log has none with this id, nor the archives, unless
+// these are nil.
+func Get(ctx context.Context, db *store.DB, id uuid.UUID, archives *archive.Folder, progress func(read, all int64)) (found *Event, err error) {
+	s := search{db: db, archives: archives, progress: progress}
 	if s.end, err = eventlog.End(ctx, db); err != nil {
 		return nil, err
 	}

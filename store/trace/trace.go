@@ -26,6 +26,7 @@ type Event struct {
 	Publisher     string          `json:"publisher,omitempty"` // external for one that came over AMQP
 	Named         bool            `json:"named"`               // it is, or mentions, what was looked for
 	Depth         int             `json:"depth"`               // how many events of the tree it follows from
+	Archived      bool            `json:"archived,omitempty"`  // it is in an archive: its deliveries are over
 	Deliveries    []Delivery      `json:"deliveries"`
 	Body          json.RawMessage `json:"event,omitempty"`
 }

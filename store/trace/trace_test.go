@@ -147,7 +147,7 @@ func TestWhereDeliveriesAre(t *testing.T) {
 		t.Fatalf("%d events are found", len(found.Events))
 	}
 	for _, s := range append(states, trace.Unpublished) {
-		e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids[string(s)], nil))(t)
+		e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids[string(s)], nil, nil))(t)
 		if e == nil || len(e.Deliveries) != 1 || e.Deliveries[0].Consumer != "ledger" || e.Deliveries[0].State != s {
 			t.Errorf("want a delivery that is %s: %+v", s, e)
 			continue
@@ -162,7 +162,7 @@ func TestWhereDeliveriesAre(t *testing.T) {
 			t.Errorf("a delivery that is %s has failed so: %+v", s, tries)
 		}
 	}
-	if e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids["before"], nil))(t); e == nil || len(e.Deliveries) != 0 {
+	if e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids["before"], nil, nil))(t); e == nil || len(e.Deliveries) != 0 {
 		t.Errorf("an event from before the subscription: %+v", e)
 	}
 }
@@ -173,12 +173,12 @@ func TestAnEventAsItWasPublished(t *testing.T) {
 	h.append("first", "", "", "S-1")
 	h.append("second", "first", "c", "S-2")
 	var read, all int64
-	e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids["second"], func(r, a int64) { read, all = r, a }))(t)
+	e := storetest.MustGet(trace.Get(t.Context(), h.DB, h.ids["second"], nil, func(r, a int64) { read, all = r, a }))(t)
 	if e.Source != "till" || e.CorrelationID != "c" || e.CausationID != h.ids["first"].String() || e.Type != string(event.TypeSaleCompleted) ||
 		!strings.Contains(string(e.Body), `"saleId":"S-2"`) || e.Publisher != "" || read != all || all == 0 {
 		t.Errorf("the event is %+v, read to %d of %d", e, read, all)
 	}
-	if e := storetest.MustGet(trace.Get(t.Context(), h.DB, uuid.New(), nil))(t); e != nil {
+	if e := storetest.MustGet(trace.Get(t.Context(), h.DB, uuid.New(), nil, nil))(t); e != nil {
 		t.Errorf("an event that is not there: %+v", e)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	replays "github.com/composerp/composerp/store/replay"
 	"github.com/composerp/composerp/store/seal"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/store/trace"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/archive"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -181,6 +182,7 @@ func TestAPartitionBecomesAFile(t *testing.T) {
 	f.admitsOnce()
 	f.rebuilds(folder)
 	f.replays(folder, before)
+	f.traces(folder)
 	f.damages(filepath.Join(f.dir, made[0].File))
 	f.erases(made[0].File)
 }
@@ -412,6 +414,29 @@ func (f *fleet) replays(folder *kept.Folder, want []uuid.UUID) {
 	info := storetest.MustGet(os.Stat(done.Name))(f)
 	if done.Events != int64(len(want)) || info.Size() != done.Bytes || info.Size() == 0 {
 		f.Errorf("replayed %d events into %d bytes, want %d", done.Events, info.Size(), len(want))
+	}
+}
+
+// traces: what an archived sale has led to is found with the files, and nothing without them.
+func (f *fleet) traces(folder *kept.Folder) {
+	f.Helper()
+	find := func(name string, folder *kept.Folder) (types []string) {
+		found := storetest.MustGet(trace.Find(f.Context(), f.DB, trace.Query{Name: name, Tenant: "acme", Archives: folder}))(f)
+		for _, e := range found.Events {
+			types = append(types, e.Type)
+		}
+		return types
+	}
+	with, without := find("A", folder), find("A", nil)
+	if len(with) < len(without)+4 || with[0] != "RECEIPT_COMPLETED" || slices.Contains(without, "RECEIPT_COMPLETED") || len(without) == 0 {
+		f.Errorf("with the files item A is traced as %v, without them as %v", with, without)
+	}
+	receipt := f.sold[0].ID
+	if e := storetest.MustGet(trace.Get(f.Context(), f.DB, receipt, folder, nil))(f); e == nil || e.ID != receipt || len(e.Body) == 0 {
+		f.Errorf("with the files the receipt is %+v", e)
+	}
+	if e := storetest.MustGet(trace.Get(f.Context(), f.DB, receipt, nil, nil))(f); e != nil {
+		f.Errorf("without the files the receipt is %+v", e)
 	}
 }
 

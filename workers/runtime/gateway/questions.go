@@ -70,7 +70,7 @@ func (g *Gateway) event(ctx context.Context, tenant string, r *http.Request) (an
 	if _, err := eventlog.EntryByID(ctx, g.cfg.DB, id); err != nil { // found by its key, where trace.Get may read far
 		return nil, nil, err
 	}
-	found, err := trace.Get(ctx, g.cfg.DB, id, nil)
+	found, err := trace.Get(ctx, g.cfg.DB, id, nil, nil)
 	if err == nil && (found == nil || found.Tenant != tenant) {
 		err = errUnknown
 	}
