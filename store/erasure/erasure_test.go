@@ -227,6 +227,21 @@ func TestAnOpenDeliveryIsRefused(t *testing.T) {
 	}
 }
 
+func TestARunningReplayIsInTheWay(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "17850")
+	at := seqs(t, e, 0)
+	e.Exec(`INSERT INTO replay (operator, reason, target, name, filter, again, rate, epoch, snapshot, first_seq, last_seq, at_seq)
+		VALUES ('ann', '', 'exchange', 'shop', '{}', false, 0, 1, pg_current_snapshot(), 0, 10, 5)`)
+	if r, err := e.config("payload.customerId").Run(t.Context(), at); !errors.Is(err, erasure.ErrReplay) || r.Erased != 0 {
+		t.Errorf("beside a replay: %v, %+v", err, r)
+	}
+	e.Exec(`UPDATE replay SET moved_at = moved_at - interval '31 seconds'`) // its process was killed
+	if r := storetest.MustGet(e.config("payload.customerId").Run(t.Context(), at))(t); r.Erased != 1 {
+		t.Errorf("after it: %+v", r)
+	}
+}
+
 // Whatever a person does who may write every table: the key finds it.
 func TestAnEditIsNotTakenForAnErasure(t *testing.T) {
 	t.Parallel()

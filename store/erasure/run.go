@@ -1,6 +1,7 @@
 package erasure
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/archive"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/operatorlog"
 )
 
@@ -117,6 +119,8 @@ func (r *Report) Add(other Report) {
 var (
 	// ErrRefused: some of the events cannot be erased as asked.
 	ErrRefused = errors.New("nothing was erased")
+	// ErrReplay: what a replay has read is published after the erasure.
+	ErrReplay = errors.New("a replay is running, and could publish originals that it has read; wait for its end, or end it by `composerp replay cancel`")
 	// ErrReason: every erasure says why.
 	ErrReason = errors.New("an erasure needs a reason: the law or the contract, and the request's number")
 )
@@ -137,6 +141,9 @@ func (cfg Config) Plan(ctx context.Context, seqs []int64) (Report, error) {
 func (cfg Config) Run(ctx context.Context, seqs []int64) (Report, error) {
 	if cfg.By.Reason == "" {
 		return Report{}, ErrReason
+	}
+	if running, err := pg.One[bool](ctx, cfg.DB, "looking for replays", replaying); err != nil || running {
+		return Report{}, cmp.Or(err, ErrReplay)
 	}
 	plan, err := cfg.pass(ctx, seqs, false)
 	if err != nil {

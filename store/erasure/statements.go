@@ -239,6 +239,9 @@ func Derived(ctx context.Context, db *store.DB, seqs []int64) (derived []int64, 
 	return derived, err
 }
 
+// A replay whose process was killed stays running, and publishes nothing before it is resumed.
+var replaying = pg.SQL(`SELECT EXISTS (SELECT FROM replay WHERE state = 'running' AND moved_at > clock_timestamp() - interval '30 seconds')`)
+
 var idsAt = pg.SQL(`SELECT event_id::text FROM event_log WHERE seq = ANY ($1::bigint[])`)
 
 // CarriesOn tells whether derived events have one of the fields from their cause.
