@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/cli/operator"
 	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/pools"
+	"github.com/composerp/composerp/cli/process"
 	"github.com/composerp/composerp/cli/projections"
 	"github.com/composerp/composerp/cli/replay"
 	"github.com/composerp/composerp/cli/shadow"
@@ -34,7 +35,7 @@ func grouped() (all []*cli.Command) {
 	}{
 		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), top.Command(), pools.ScaleCommand(), pools.AutoscaleCommand(), pools.LanesCommand(), fleet.RelayCommand(), gateway.Command(), stream.Command()}},
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.Command(), events.RepublishCommand(), replay.Command(), projections.Command(), shadow.Command(), events.EpochCommand(), contracts.Command(), contracts.FlowCommand()}},
-		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), why.Command(), whatif.Command()}},
+		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand(), process.Command(), why.Command(), whatif.Command()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
 		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand(), access.SecretsCommand(), access.DatabaseCommand(), gateway.KeysCommand()}},

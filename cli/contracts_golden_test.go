@@ -21,8 +21,8 @@ import (
 )
 
 // goldenRun are the command lines of a small shop whose fleet emits every type: goods with and without a lot, a sale
-// and a return, a transfer and its receipt, orders that the policy approves, that a person approves, and that a person
-// rejects. Each waits until the log has count events of a type, so that figures are the same each time.
+// and a return, a transfer and its receipt, orders that the policy approves, that a person approves, that a person rejects,
+// and that nobody decides about. Each waits until the log has count events of a type, so that figures are the same each time.
 var goldenRun = []struct {
 	line  string
 	until event.Type
@@ -48,7 +48,16 @@ var goldenRun = []struct {
 	{`publish SALE_COMPLETED --data {"saleId":"S3","itemId":"cup","locationId":"NORTH","quantity":1,"amount":4,"timestamp":"2026-02-04T10:01:00Z"}`, event.TypeForecastGenerated, 1},
 	{"po approve --operator ann PO-2026-000002", event.TypePurchaseOrderApproved, 2},
 	{`po reject --operator ann --reason full PO-2026-000003`, event.TypePurchaseOrderCancelled, 1},
+	{line: "rule set --item pot --location NORTH --supplier smith --reorder-point 4 --order-up-to 12 --at 2026-02-01T08:00:00Z"},
+	{`publish STOCK_COUNTED --timestamp 2026-02-04T16:01:00Z --data {"countId":"C4","itemId":"pot","locationId":"NORTH","quantity":0}`, event.TypePurchaseOrderCreated, 4},
+	{line: "tenant set --approval-escalate-hours 1 --approval-cancel-hours 3"},
+	{anHour, event.TypePurchaseOrderEscalated, 1},
+	{anHour, "", 0},
+	{anHour, event.TypePurchaseOrderCancelled, 2},
 }
+
+// anHour is a step in which the orders that wait become an hour older.
+const anHour = "an hour passes"
 
 // The golden events are what the fleet emits: one event of each type, version and set of fields. An event that the
 // fleet emits otherwise now is a change for all who read it.
@@ -57,11 +66,17 @@ func TestGoldenEvents(t *testing.T) {
 	h := newEnvironment(t)
 	h.up()
 	for n, step := range goldenRun {
-		args := append(strings.Fields(step.line), "--tenant", "golden")
-		if args[0] == "publish" {
-			args = append(args, "--id", fmt.Sprintf("6f1de001-6a6b-4d4f-8f3e-%012d", n))
+		if args := append(strings.Fields(step.line), "--tenant", "golden"); step.line == anHour {
+			h.soon("the order is a process", func() bool {
+				return storetest.Value[int](h, h.database, `SELECT count(*) FROM process_instance WHERE NOT final`) == 1
+			})
+			storetest.Exec(h, h.database, `UPDATE process_instance SET begun_at = begun_at - interval '1 hour'`)
+		} else {
+			if args[0] == "publish" {
+				args = append(args, "--id", fmt.Sprintf("6f1de001-6a6b-4d4f-8f3e-%012d", n))
+			}
+			h.ok(args...)
 		}
-		h.ok(args...)
 		if step.until != "" {
 			h.soon(fmt.Sprintf("after %q there are %d %s", step.line, step.count, step.until), func() bool {
 				return storetest.Value[int](h, h.database, `SELECT count(*) FROM event_log WHERE type = '`+string(step.until)+`'`) >= step.count

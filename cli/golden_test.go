@@ -96,7 +96,7 @@ func goldens(h *environment) []goldenLine {
 	}, contractGoldens(h), masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), laneGoldens(), projectionGoldens(), findingGoldens(h), archiveGoldens(h), erasureGoldens(h), []goldenLine{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
-	}, whatIfGoldens(h), keyGoldens(h))
+	}, whatIfGoldens(h), keyGoldens(h), processGoldens(h))
 }
 
 // whatIfGoldens have a vase ordered earlier, of a tenant of its own. The live fleet awaits an order whose goods do

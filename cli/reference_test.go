@@ -29,6 +29,7 @@ import (
 	"github.com/composerp/composerp/workers/analytics/business"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/gateway"
+	"github.com/composerp/composerp/workers/runtime/processes"
 	"github.com/composerp/composerp/workers/runtime/rebuilds"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/runtime/scaler"
@@ -416,6 +417,7 @@ func metricsReference(t *testing.T) string {
 	stream.RegisterState(&c, nil)
 	audit.Register(&c, nil)
 	rebuilds.Register(&c, nil, nil)
+	processes.Register(&c, nil, nil)
 	watchdog.NewMetrics(&c)
 	gateway.NewMetrics(&c)
 	fleet.RegisterBuild(&c, "")

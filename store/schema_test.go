@@ -37,6 +37,7 @@ import (
 	_ "github.com/composerp/composerp/store/operatorlog"
 	_ "github.com/composerp/composerp/store/parking"
 	_ "github.com/composerp/composerp/store/planning"
+	_ "github.com/composerp/composerp/store/process"
 	_ "github.com/composerp/composerp/store/projection"
 	_ "github.com/composerp/composerp/store/purchasing"
 	_ "github.com/composerp/composerp/store/replay"

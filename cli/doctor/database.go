@@ -49,6 +49,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.examineRebuilds(ctx, db)
 	x.examineWhatIfs(ctx, db)
 	x.examineStock(ctx, db)
+	x.examineProcesses(ctx, db)
 	x.examineDates(ctx, db)
 }
 

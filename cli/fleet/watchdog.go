@@ -21,6 +21,7 @@ import (
 	"github.com/composerp/composerp/store/versions"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/processes"
 	"github.com/composerp/composerp/workers/runtime/rebuilds"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -56,6 +57,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	}
 	audit.Register(registry, db)
 	rebuilds.Register(registry, db, projectionNames())
+	processes.Register(registry, db, processNames())
 	var here []string
 	for _, w := range f.workers {
 		here = append(here, w.Name())
@@ -67,6 +69,13 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 		return w.Run(ctx)
 	})
 	return nil
+}
+
+func processNames() (names []string) {
+	for _, p := range workers.Processes() {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 func projectionNames() (names []string) {

@@ -107,15 +107,25 @@ func TenantCommand() *cli.Command {
 			wholeField("maxAheadHours", "hours", "how far an event's business time may be ahead of the clock when it comes", "36", func(r *row) *int { return &r.MaxAheadHours }),
 			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
 			daysField("transitDays", "days that goods may be on their way between locations before doctor names them", "14", func(r *row) *int { return &r.TransitDays }),
+			wholeField("approvalEscalateHours", "hours", "hours after which an order that waits for a person is named to those on duty; 0: never", "0", func(r *row) *int { return &r.ApprovalEscalateHours }),
+			wholeField("approvalCancelHours", "hours", "hours after which it is cancelled; 0: never", "0", func(r *row) *int { return &r.ApprovalCancelHours }),
 			textField("currency", "ISO 4217 code of approvalLimit, of unitCost and of locations without one of their own, such as EUR", "", func(r *row) *string { return &r.Currency }),
 		},
 		edit:   masterdata.EditTenantSettings,
 		list:   masterdata.TenantSettings,
-		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT", "CURRENCY"},
+		header: []any{"TENANT", "APPROVAL LIMIT", "ESCALATE", "CANCEL", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT", "CURRENCY"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), behind(r.MaxBehindDays), days(r.TransitDays), cmp.Or(r.Currency, "-")}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), hoursOr(r.ApprovalEscalateHours), hoursOr(r.ApprovalCancelHours), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), behind(r.MaxBehindDays), days(r.TransitDays), cmp.Or(r.Currency, "-")}
 		},
 	}.command()
+}
+
+// hoursOr shows a number of hours, 0 as never.
+func hoursOr(n int) string {
+	if n == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%dh", n)
 }
 
 // SourceCommand is the command `source`.

@@ -199,6 +199,13 @@ var Alerts = []Alert{
 		Quiet: []Series{{`composerp_projection_rebuild_still_seconds{projection="stockview"}`, "0 60 0x180"}, {`composerp_projection_rebuild_still_seconds{projection="positions"}`, "0x180"}},
 	},
 	{
+		Name: "ComposerpProcessStuck", Severity: SeverityTicket, For: 5 * time.Minute, Expr: `max by (process) (composerp_process_stuck) > 0`,
+		Summary: "An instance of the process {{ $labels.process }} does not go on: its timer fails or is overdue",
+		Do:      "composerp process list --stuck says which and why",
+		Firing:  Case{At: time.Hour, Labels: map[string]string{"process": "approval"}, Series: []Series{{`composerp_process_stuck{process="approval"}`, "0x10 1x100"}}},
+		Quiet:   []Series{{`composerp_process_stuck{process="approval"}`, "0 0 1 0x100"}},
+	},
+	{
 		Name: "ComposerpTargetDown", Severity: SeverityTicket, For: 5 * time.Minute, Expr: `up{job=~"composerp.*|rabbitmq.*"} == 0`,
 		Summary: "{{ $labels.instance }} ({{ $labels.job }}) does not answer: alerts that need its metrics are silent",
 		Do:      "see whether the process runs, and whether Prometheus reaches it",

@@ -119,6 +119,8 @@ var logAndRelay = Dashboard{
 				Description: "For how long the log has gone on since an audit last proved that nothing is lost."},
 			{Title: "Findings of the last audit", Unit: Count, Limit: 1, Query: `max(composerp_audit_findings)`, Otherwise: `0 * max(composerp_audit_unproven_seconds)`,
 				Description: "What the last audit found wrong; 0 before the first."},
+			{Title: "Processes", Unit: Count, Legend: "process", Query: `max by (process) (composerp_process_open)`,
+				Description: "Instances that go on, such as orders that wait for approval."},
 			{Title: "Rebuilds behind", Unit: Count, Legend: "projection", Query: `max by (projection) (composerp_projection_rebuild_behind_events)`,
 				Description: "Places of the log that the rebuild of a read model has not read; 0 without a rebuild."},
 		}},

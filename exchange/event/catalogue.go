@@ -24,6 +24,7 @@ const (
 	TypePurchaseOrderCreated   Type = "PURCHASE_ORDER_CREATED"
 	TypePurchaseOrderApproved  Type = "PURCHASE_ORDER_APPROVED"
 	TypePurchaseOrderCancelled Type = "PURCHASE_ORDER_CANCELLED"
+	TypePurchaseOrderEscalated Type = "PURCHASE_ORDER_ESCALATED"
 	TypeForecastGenerated      Type = "FORECAST_GENERATED"
 )
 
@@ -63,6 +64,7 @@ var builtIn = []*entry{
 	inside[PurchaseOrderCreated]("purchase_order.created", "PURCHASE_ORDER", "1.0"),
 	inside[PurchaseOrderApproved]("purchase_order.approved", "PURCHASE_ORDER", "1.0"),
 	inside[PurchaseOrderCancelled]("purchase_order.cancelled", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderEscalated]("purchase_order.escalated", "PURCHASE_ORDER", "1.0"),
 	inside[ForecastGenerated]("forecast.generated", "FORECAST", "1.0"),
 }
 

@@ -77,6 +77,22 @@ type PurchaseOrderCancelled struct {
 	DecisionMadeAt time.Time `json:"decisionMadeAt,omitzero"`
 }
 
+// PurchaseOrderEscalated reports that an order has waited for a decision for as long as its tenant allows.
+type PurchaseOrderEscalated struct {
+	PurchaseOrderID string `json:"purchaseOrderId"`
+	// The order's number, as people know it.
+	PONumber   string `json:"poNumber,omitempty"`
+	SupplierID string `json:"supplierId"`
+	LocationID string `json:"locationId"`
+	// The sum of the lines with a known price.
+	TotalAmount Decimal `json:"totalAmount" event:"nonnegative"`
+	Currency    string  `json:"currency,omitempty"`
+	// How long it has waited, by the clock.
+	WaitedHours int64 `json:"waitedHours" event:"nonnegative"`
+	// In how many hours it is cancelled, if nobody decides; absent: it is not.
+	CancelledInHours int64 `json:"cancelledInHours,omitempty" event:"nonnegative"`
+}
+
 // ForecastGenerated is the demand expected for an item at a location, day by day.
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
@@ -111,6 +127,9 @@ func (PurchaseOrderApproved) EventType() Type { return TypePurchaseOrderApproved
 
 // EventType is PURCHASE_ORDER_CANCELLED.
 func (PurchaseOrderCancelled) EventType() Type { return TypePurchaseOrderCancelled }
+
+// EventType is PURCHASE_ORDER_ESCALATED.
+func (PurchaseOrderEscalated) EventType() Type { return TypePurchaseOrderEscalated }
 
 // EventType is FORECAST_GENERATED.
 func (ForecastGenerated) EventType() Type { return TypeForecastGenerated }

@@ -114,6 +114,10 @@ var decisions = map[string]decision{
 	"purchase_order_number":     {worker: "iu"},
 	"on_order_booking":          {worker: "i"},
 	"dispatch":                  {worker: "iu", operator: "u"},
+	"process_instance":          {worker: "iu", operator: "iu"},
+	"process_step":              {worker: "i", operator: "i"},
+	"process_timer":             {worker: "iud", operator: "iud"},
+	"process_early":             {worker: "id", operator: "id"},
 	"notification":              {worker: "iu"},
 
 	// Master data. A worker adds the items and locations of events that are not known yet.

@@ -25,6 +25,10 @@ type TenantSetting struct {
 	MaxBehindDays int `db:"max_behind_days" json:"maxBehindDays"`
 	// TransitDays is how many days a transfer may take before its goods are named as late; 0 means 14.
 	TransitDays int `db:"transit_days" json:"transitDays"`
+	// ApprovalEscalateHours is after how many hours an order that waits for a person is named to those on duty, and
+	// ApprovalCancelHours after how many it is cancelled; 0: never.
+	ApprovalEscalateHours int `db:"approval_escalate_hours" json:"approvalEscalateHours"`
+	ApprovalCancelHours   int `db:"approval_cancel_hours" json:"approvalCancelHours"`
 	// Currency is that of approvalLimit, of items' unitCost and of locations without one of their own; "": none.
 	Currency string `db:"currency" json:"currency"`
 }
@@ -54,7 +58,9 @@ func (s *TenantSetting) Check() error {
 		checkRange("expiryWarningDays", s.ExpiryWarningDays, 0, maxSettingDays),
 		checkRange("maxAheadHours", s.MaxAheadHours, 0, 24*maxSettingDays),
 		checkRange("maxBehindDays", s.MaxBehindDays, 0, maxSettingDays),
-		checkRange("transitDays", s.TransitDays, 1, maxSettingDays), checkCurrency(s.Currency),
+		checkRange("transitDays", s.TransitDays, 1, maxSettingDays),
+		checkRange("approvalEscalateHours", s.ApprovalEscalateHours, 0, 24*maxSettingDays),
+		checkRange("approvalCancelHours", s.ApprovalCancelHours, 0, 24*maxSettingDays), checkCurrency(s.Currency),
 	)
 }
 

@@ -171,13 +171,13 @@ type Timer struct {
 
 // Changes are what a transaction has decided about instances that it has locked.
 type Changes struct {
-	Moved  []*Instance
-	Steps  []Step
-	Early  []Kept // to be kept
-	Taken  []Kept // early inputs that were taken
-	Set    []Timer
-	Ended  []Key // of which all timers are removed
-	Unset  []Timer
+	Moved []*Instance
+	Steps []Step
+	Early []Kept // to be kept
+	Taken []Kept // early inputs that were taken
+	Set   []Timer
+	Ended []Key // of which all timers are removed
+	Unset []Timer
 }
 
 var (

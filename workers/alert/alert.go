@@ -1,5 +1,5 @@
-// Package alert alerts the people on duty to low stock and to lots that expire
-// soon: by a webhook, by an Alertmanager, by both, or, when neither is configured,
+// Package alert alerts the people on duty to low stock, to lots that expire soon and
+// to orders that wait too long for a decision: by a webhook, by an Alertmanager, by both, or, when neither is configured,
 // by the log and the table notification. Package notify has the failures of the
 // way and their outcomes, alertmanager.go the protocol of an Alertmanager.
 package alert
@@ -7,6 +7,7 @@ package alert
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -42,7 +43,7 @@ func New(cfg Config) worker.Worker {
 	if cfg.AlertmanagerURL != "" {
 		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, caller, now))
 	}
-	return worker.New("alert", t.Subscribe(notify.Of(lowStock), notify.Of(lotExpiring))...)
+	return worker.New("alert", t.Subscribe(notify.Of(lowStock), notify.Of(lotExpiring), notify.Of(orderWaits))...)
 }
 
 // Severities, as those on duty sort them.
@@ -74,6 +75,23 @@ func lotExpiring(e event.Of[event.LotExpiring]) notify.Message {
 		Summary: fmt.Sprintf("Lot %s of %s at %s expires on %s: %s left.", p.LotNumber, p.ItemID, p.LocationID, p.ExpiryDate, p.Quantity),
 		Labels: map[string]string{
 			"alertname": "LotExpiring", "tenant": e.TenantID, "item": p.ItemID, "location": p.LocationID, "lot": p.LotNumber, "severity": warning,
+		},
+	}
+}
+
+func orderWaits(e event.Of[event.PurchaseOrderEscalated]) notify.Message {
+	p := e.Payload
+	amount := strings.TrimSpace(p.TotalAmount.String() + " " + p.Currency)
+	summary := fmt.Sprintf("Order %s to %s for %s, %s, has waited %d hours for a decision", p.PONumber, p.SupplierID, p.LocationID, amount, p.WaitedHours)
+	if p.CancelledInHours > 0 {
+		summary += fmt.Sprintf("; it is cancelled in %d", p.CancelledInHours)
+	}
+	return notify.Message{
+		Key:     webcall.IdempotencyKey(e.ID.String(), "alert"),
+		About:   "order " + p.PONumber,
+		Summary: summary + ".",
+		Labels: map[string]string{
+			"alertname": "OrderWaits", "tenant": e.TenantID, "order": p.PONumber, "supplier": p.SupplierID, "severity": warning,
 		},
 	}
 }

@@ -235,7 +235,7 @@ func TestALateFailureUntellsNothing(t *testing.T) {
 func TestSubscriptionsDoNotDependOnTheChannels(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
-		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.TracksInbox() {
+		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring, event.TypePurchaseOrderEscalated}) || !w.TracksInbox() {
 			t.Errorf("%+v consumes %v", cfg, w.Types())
 		}
 	}

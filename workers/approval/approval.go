@@ -1,6 +1,6 @@
 // Package approval decides which orders may be sent. Those up to the tenant's
 // approval limit it approves by policy; the others wait for a person, who decides
-// with Approve or Reject (`composerp po approve|reject`).
+// with Approve or Reject (`composerp po approve|reject`), or its time runs out (timeout.go).
 //
 // # Invariants
 //
@@ -17,6 +17,8 @@
 //	a crash before the commit       nothing has happened; the broker delivers again
 //	two people at once, or a        the row's lock lets one be first; the other
 //	person and the policy           gets a DecidedError
+//	the hours change while an       its timers follow within seconds
+//	order waits
 //	the limit changes later         orders that wait go on waiting for a person
 //	no limit is set, a price is     the order waits for a person
 //	not known, or the order is in
@@ -46,8 +48,15 @@ const source = "approval"
 
 // New declares the approval worker.
 func New() worker.Worker {
-	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), emits.Types(event.TypePurchaseOrderApproved), worker.Linger(50*time.Millisecond),
-		keeps.Tables(shadow.Table{Name: "purchase_order", Key: []string{"tenant_id", "purchase_order_id"}}))
+	instance := []string{"tenant_id", "process", "correlation"}
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Every(timerPeriod, fire),
+		emits.Types(event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled, event.TypePurchaseOrderEscalated), worker.Linger(50*time.Millisecond),
+		keeps.Tables(
+			shadow.Table{Name: "purchase_order", Key: []string{"tenant_id", "purchase_order_id"}},
+			shadow.Table{Name: "process_instance", Key: instance, Except: []string{"begun_at", "changed_at"}},
+			shadow.Table{Name: "process_step", Key: append(instance, "input_id"), Except: []string{"ordinal", "taken_at"}},
+			shadow.Table{Name: "process_timer", Key: append(instance, "name"), Except: []string{"due_at"}},
+			shadow.Table{Name: "process_early", Key: append(instance, "input_id"), Except: []string{"ordinal", "kept_at"}}))
 }
 
 // approve decides about all the orders at once, and emits the decisions in their order.
@@ -67,11 +76,13 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	if err != nil {
 		return err
 	}
+	var others []event.Of[event.PurchaseOrderCreated]
 	for i := range events {
 		created, _ := event.As[event.PurchaseOrderCreated](events[i])
 		order := keyOf(created)
 		version, approved := versions[order]
 		if !approved {
+			others = append(others, created)
 			continue
 		}
 		delete(versions, order) // an order is approved once, also when it was created twice in the batch
@@ -82,7 +93,7 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			return err
 		}
 	}
-	return nil
+	return wait(ctx, tx, others)
 }
 
 func keyOf(e event.Of[event.PurchaseOrderCreated]) purchasing.OrderKey {

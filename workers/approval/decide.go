@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/operatorlog"
+	kept "github.com/composerp/composerp/store/process"
 	"github.com/composerp/composerp/store/purchasing"
 )
 
@@ -49,7 +52,7 @@ func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by ope
 	return decide(ctx, db, order, purchasing.OrderCancelled, by)
 }
 
-// decide writes the decision and its entry in the operator log and appends its event, in one transaction. Its business
+// decide writes the decision and its entry in the operator log, appends its event and moves its process, in one transaction. Its business
 // time is the latest that is known of what was ordered, not the clock's: the day of the decision is a day of the
 // shop's.
 func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status string, by operatorlog.By) (d purchasing.OrderDecision, err error) {
@@ -57,35 +60,53 @@ func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status
 		return d, errors.New("a decision needs a name: who decides?")
 	}
 	err = db.InTx(ctx, func(tx store.Tx) error {
+		// The process is locked before the order, as its timers do.
+		key := kept.Key{Tenant: order.Tenant, Process: waiting.Name, Correlation: order.Order}
+		if _, err := kept.Lock(ctx, tx, []kept.Key{key}, nil, nil); err != nil {
+			return err
+		}
 		if d, err = purchasing.LockOrder(ctx, tx, order); err != nil {
 			return err
 		}
 		if d.Status != purchasing.OrderPending {
 			return &DecidedError{d}
 		}
-		at := d.LatestAt.UTC()
 		was := d.Status
-		d.Status, d.Version, d.DecidedAt, d.DecidedBy = status, d.Version+1, &at, by.Operator
-		if status == purchasing.OrderCancelled {
-			d.Reason = by.Reason
-		}
-		if err := purchasing.DecideOrder(ctx, tx, d); err != nil {
+		if d, err = settle(ctx, tx, d, status, by.Operator, by.Reason); err != nil {
 			return err
 		}
-		if err := operatorlog.Note(ctx, tx, by, actions[status], d.Number, map[string]any{"status": was},
-			map[string]any{"status": status, "tenant": d.Tenant, "order": d.Order}); err != nil {
+		if err := decided(ctx, tx, d, decisionID(d)); err != nil {
 			return err
 		}
-		decided, err := decision(d)
-		if err != nil {
-			return fmt.Errorf("emitting the decision about %s: %w", d.Number, err)
-		}
-		return eventlog.Append(ctx, tx, []event.Any{decided})
+		return operatorlog.Note(ctx, tx, by, actions[status], d.Number, map[string]any{"status": was},
+			map[string]any{"status": status, "tenant": d.Tenant, "order": d.Order})
 	})
 	if err != nil && !errors.Is(err, ErrDecided) {
 		return purchasing.OrderDecision{}, err
 	}
 	return d, err
+}
+
+// settle writes a decision about a locked order that waits, and appends its event.
+func settle(ctx context.Context, tx store.Tx, d purchasing.OrderDecision, status, by, reason string) (purchasing.OrderDecision, error) {
+	at := d.LatestAt.UTC()
+	d.Status, d.Version, d.DecidedAt, d.DecidedBy = status, d.Version+1, &at, by
+	if status == purchasing.OrderCancelled {
+		d.Reason = reason
+	}
+	if err := purchasing.DecideOrder(ctx, tx, d); err != nil {
+		return d, err
+	}
+	decided, err := decision(d)
+	if err != nil {
+		return d, fmt.Errorf("emitting the decision about %s: %w", d.Number, err)
+	}
+	return d, eventlog.Append(ctx, tx, []event.Any{decided})
+}
+
+// decisionID is the id of a decision's event: the order's version gives it.
+func decisionID(d purchasing.OrderDecision) uuid.UUID {
+	return event.TimerID(source, d.Tenant+"\x00"+d.Order, strconv.FormatInt(d.Version, 10))
 }
 
 // causeOf is the id of the event that told of the order; empty for an order of a version that did not note it.
@@ -106,9 +127,13 @@ func decision(d purchasing.OrderDecision) (event.Any, error) {
 			PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy, PONumber: d.Number, DecisionMadeAt: d.MadeAt,
 		}
 	}
+	user := d.DecidedBy
+	if user == Timeout {
+		user = "" // nobody has decided
+	}
 	return event.Encode(event.Envelope{
-		ID:          event.TimerID(source, d.Tenant+"\x00"+d.Order, strconv.FormatInt(d.Version, 10)),
+		ID:          decisionID(d),
 		AggregateID: d.Order, TenantID: d.Tenant, Timestamp: *d.DecidedAt,
-		Metadata: event.Metadata{Source: source, UserID: d.DecidedBy, CorrelationID: d.CorrelationID, CausationID: causeOf(d), Sequence: d.Version},
+		Metadata: event.Metadata{Source: source, UserID: user, CorrelationID: d.CorrelationID, CausationID: causeOf(d), Sequence: d.Version},
 	}, payload)
 }

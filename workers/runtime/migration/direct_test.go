@@ -20,7 +20,6 @@ import (
 	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/store/versions"
-	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/runtime/migration"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/reads"
@@ -88,7 +87,8 @@ func TestStraightOverAMQPInEitherVersion(t *testing.T) {
 	t.Parallel()
 	bridge, old := reader("bridge", reads.Only(palletType, "1.0"))
 	modern, current := reader("modern")
-	logs := intake.New()
+	logs := worker.New("intake", worker.Idempotent(), worker.ExternalOnly(), worker.Linger(50*time.Millisecond),
+		worker.OnBatch(func(context.Context, *worker.Tx, []event.Any) error { return nil }, palletType))
 	h := workertest.NewEnv(t, logs, bridge, modern)
 	const theirs = "depot.billing" // another program's queue, that reads 2.0
 	h.ApplyTopology(topology.Topology{

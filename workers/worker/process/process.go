@@ -280,7 +280,10 @@ func (p *Process) Fire(ctx context.Context, tx store.Tx) (more bool, err error) 
 		At: due.DueAt, By: "timer",
 	}}
 	failed := process.Try(ctx, tx, func() error {
-		_, err := p.Advance(ctx, tx, []Input{in})
+		outcomes, err := p.Advance(ctx, tx, []Input{in})
+		if err == nil && outcomes[0] != Moved { // a person has set it by hand
+			err = process.Save(ctx, tx, process.Changes{Unset: []process.Timer{{Key: due.Key, Name: due.Name}}})
+		}
 		return err
 	})
 	if failed == nil || errors.Is(failed, store.ErrRetryable) {

@@ -265,6 +265,16 @@ func TestATimerThatFails(t *testing.T) {
 	}
 }
 
+// A timer that the state does not take, which only a person can have set, ends.
+func TestATimerThatNoStateTakes(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, nil)
+	e.give(input("a", "SENT", uuid.New()), input("a", "RECEIVED", uuid.New()))
+	e.Exec(`INSERT INTO process_timer (tenant_id, process, correlation, name, due_at) VALUES ('acme', 'parcel', 'a', 'lose', now() - interval '1 hour')`)
+	e.fire()
+	e.is("a", "received", "")
+}
+
 func TestDeclarationsAreChecked(t *testing.T) {
 	t.Parallel()
 	for what, transitions := range map[string][]process.Transition{

@@ -1,0 +1,29 @@
+package doctor
+
+import (
+	"context"
+
+	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/process"
+)
+
+// examineProcesses warns of processes that do not go on.
+func (x *Examination) examineProcesses(ctx context.Context, db *store.DB) {
+	counts, err := process.Counts(ctx, db)
+	if err != nil {
+		x.unasked("processes", err)
+		return
+	}
+	open, stuck := int64(0), int64(0)
+	for _, c := range counts {
+		open += c.Open
+		stuck += c.Stuck
+	}
+	if stuck == 0 {
+		x.ok("processes", "%s in progress, none is stuck", wording.Count(open, "process"))
+		return
+	}
+	x.warn("processes", "composerp process list --stuck says which and why; composerp process retry ID tries again",
+		"%s in progress, and stuck: %d", wording.Count(open, "process"), stuck)
+}
