@@ -21,9 +21,9 @@ func (x *Examination) examineProcesses(ctx context.Context, db *store.DB) {
 		stuck += c.Stuck
 	}
 	if stuck == 0 {
-		x.ok("processes", "%s in progress, none is stuck", wording.Count(open, "process"))
+		x.ok("processes", "in progress: %s, none of them stuck", wording.Thousands(open))
 		return
 	}
 	x.warn("processes", "composerp process list --stuck says which and why; composerp process retry ID tries again",
-		"%s in progress, and stuck: %d", wording.Count(open, "process"), stuck)
+		"in progress: %s, stuck: %s", wording.Thousands(open), wording.Thousands(stuck))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
@@ -82,9 +83,9 @@ func lotExpiring(e event.Of[event.LotExpiring]) notify.Message {
 func orderWaits(e event.Of[event.PurchaseOrderEscalated]) notify.Message {
 	p := e.Payload
 	amount := strings.TrimSpace(p.TotalAmount.String() + " " + p.Currency)
-	summary := fmt.Sprintf("Order %s to %s for %s, %s, has waited %d hours for a decision", p.PONumber, p.SupplierID, p.LocationID, amount, p.WaitedHours)
+	summary := fmt.Sprintf("Order %s to %s for %s, %s, has waited %s for a decision", p.PONumber, p.SupplierID, p.LocationID, amount, wording.Count(p.WaitedHours, "hour"))
 	if p.CancelledInHours > 0 {
-		summary += fmt.Sprintf("; it is cancelled in %d", p.CancelledInHours)
+		summary += fmt.Sprintf("; it is cancelled in %s", wording.Count(p.CancelledInHours, "hour"))
 	}
 	return notify.Message{
 		Key:     webcall.IdempotencyKey(e.ID.String(), "alert"),

@@ -232,6 +232,24 @@ func TestALateFailureUntellsNothing(t *testing.T) {
 	}
 }
 
+// An order that waits is told with how long, and until when.
+func TestAnOrderThatWaits(t *testing.T) {
+	t.Parallel()
+	hook := newReceiver(t)
+	db := storetest.Open(t, storetest.URL(t), 4)
+	e := workertest.Event(t, event.PurchaseOrderEscalated{
+		PurchaseOrderID: "o1", PONumber: "PO-2026-000001", SupplierID: "smith", LocationID: "shop", TotalAmount: workertest.Decimal("92.5"), Currency: "EUR",
+		WaitedHours: 24, CancelledInHours: 1,
+	})
+	if _, err := workertest.Handle(t, db, alert.New(alert.Config{WebhookURL: hook.URL}), e); err != nil {
+		t.Fatal(err)
+	}
+	const want = `"text":"Order PO-2026-000001 to smith for shop, 92.5 EUR, has waited 24 hours for a decision; it is cancelled in 1 hour."`
+	if posts := hook.received(); len(posts) != 1 || !strings.Contains(string(posts[0].body), want) {
+		t.Errorf("want %s, got %+v", want, posts)
+	}
+}
+
 func TestSubscriptionsDoNotDependOnTheChannels(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {

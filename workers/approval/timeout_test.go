@@ -89,6 +89,9 @@ func TestAnOrderThatNobodyDecides(t *testing.T) {
 	o.pass(50)
 	o.look()
 	o.expect("large", "cancelled:PURCHASE_ORDER_CREATED > timer escalate > timer cancel:", "CANCELLED timeout nobody decided in time", "PURCHASE_ORDER_ESCALATED 25PURCHASE_ORDER_CANCELLED")
+	if note := storetest.Value[string](t, o.url, `SELECT note FROM process_step WHERE input = 'timer cancel'`); note != "nobody decided in time" {
+		t.Errorf("the step's note is %q", note)
+	}
 	o.expect("late", "approved:PURCHASE_ORDER_CREATED > timer escalate > approve:", "APPROVED ann", "PURCHASE_ORDER_ESCALATED 25PURCHASE_ORDER_APPROVED")
 }
 

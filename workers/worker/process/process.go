@@ -209,7 +209,7 @@ func (w *work) move(ctx context.Context, i *process.Instance, in process.Input, 
 	if !slices.Contains(w.changes.Moved, i) {
 		w.changes.Moved = append(w.changes.Moved, i)
 	}
-	w.changes.Steps = append(w.changes.Steps, process.Step{Key: i.Key, Input: in, From: s.From, To: s.To})
+	w.changes.Steps = append(w.changes.Steps, process.Step{Key: i.Key, Input: s.Input, From: s.From, To: s.To})
 	name, fired := strings.CutPrefix(in.On, timerPrefix)
 	for set := range i.Timers {
 		if w.takes[i.State][Timer(set)] == nil || fired && set == name {
