@@ -22,7 +22,7 @@ import (
 
 // goldenRun are the command lines of a small shop whose fleet emits every type: goods with and without a lot, a sale
 // and a return, a transfer and its receipt, orders that the policy approves, that a person approves, that a person rejects,
-// and that nobody decides about. Each waits until the log has count events of a type, so that figures are the same each time.
+// that nobody decides about, and that is closed. Each waits until the log has count events of a type, so that figures are the same each time.
 var goldenRun = []struct {
 	line  string
 	until event.Type
@@ -54,6 +54,7 @@ var goldenRun = []struct {
 	{anHour, event.TypePurchaseOrderEscalated, 1},
 	{anHour, "", 0},
 	{anHour, event.TypePurchaseOrderCancelled, 2},
+	{`po close --operator ann --reason late PO-2026-000002`, event.TypePurchaseOrderClosed, 1},
 }
 
 // anHour is a step in which the orders that wait become an hour older.

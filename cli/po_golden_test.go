@@ -29,6 +29,7 @@ func orderGoldens(h *environment) []goldenLine {
 		{command: "why stock", args: of("cup", "LON", "--last", "2"), mask: []string{"loggedAt"}},
 		{command: "po show", as: "po_show_pending", args: of("PO-2026-000002")},
 		{command: "po approve", args: of("PO-2026-000002", "--operator", "ann"), noTable: true},
+		{command: "po close", args: of("PO-2026-000001", "--operator", "ann", "--reason", "sold out", "--dry-run")},
 		{command: "po reject", args: of("PO-2026-000003", "--operator", "ann", "--reason", "no room"), noTable: true},
 	}
 }

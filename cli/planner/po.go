@@ -24,7 +24,7 @@ func PurchaseOrderCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "po",
-		Usage: "list, approve and reject purchase orders",
+		Usage: "list, approve, reject and close purchase orders",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the newest orders",
@@ -43,6 +43,13 @@ func PurchaseOrderCommand() *cli.Command {
 				Name: "reject", Usage: "reject orders that are not sent yet", ArgsUsage: "ID|NUMBER...",
 				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "reason, for the record"}),
 				Action: poReject,
+			},
+			{
+				Name: "close", Usage: "close orders of which no more will come", ArgsUsage: "ID|NUMBER...",
+				Description: "What an order still awaits is not on order any more, and what is then short is ordered anew at once. The supplier is\n" +
+					"not told. What comes all the same is stock as any receipt.",
+				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "reason, for the record"}, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only show what would be taken off what is on order"}),
+				Action: poClose,
 			},
 		},
 	}
@@ -83,7 +90,7 @@ func poList(cctx *cli.Context, db *store.DB, q orderQuestion) error {
 			item += fmt.Sprintf(" and %d more", more)
 		}
 		return []any{
-			o.Number, terminal.Moment(o.CreatedAt), strings.ToLower(o.Status), o.Supplier, o.Location, item, quantity, received,
+			o.Number, terminal.Moment(o.CreatedAt), o.State, o.Supplier, o.Location, item, quantity, received,
 			Total(o), o.DecidedBy, sent(o), o.Tenant,
 		}
 	})

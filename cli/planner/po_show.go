@@ -67,7 +67,7 @@ func head(w io.Writer, o *purchasing.PurchaseOrder) {
 	terminal.Row(w, "number", o.Number)
 	terminal.Row(w, "id", o.ID)
 	terminal.Row(w, "tenant", o.Tenant)
-	terminal.Row(w, "status", strings.ToLower(o.Status))
+	terminal.Row(w, "state", o.State)
 	terminal.Row(w, "supplier", strings.TrimSpace(o.Supplier+" "+o.SupplierName))
 	terminal.Row(w, "for location", o.Location)
 	terminal.Row(w, "total", Total(o))
@@ -121,6 +121,9 @@ func History(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.Ord
 		terminal.Row(w, terminal.Moment(b.At), strings.ToLower(b.Kind)+" "+b.Item, b.Quantity, b.OnOrder, note)
 	}
 	decide()
+	if o.ClosedAt != nil {
+		terminal.Row(w, terminal.Moment(*o.ClosedAt), "closed by "+o.ClosedBy+": "+o.CloseReason)
+	}
 }
 
 // FindOrder finds one order by its id or its number.

@@ -25,6 +25,7 @@ const (
 	TypePurchaseOrderApproved  Type = "PURCHASE_ORDER_APPROVED"
 	TypePurchaseOrderCancelled Type = "PURCHASE_ORDER_CANCELLED"
 	TypePurchaseOrderEscalated Type = "PURCHASE_ORDER_ESCALATED"
+	TypePurchaseOrderClosed    Type = "PURCHASE_ORDER_CLOSED"
 	TypeForecastGenerated      Type = "FORECAST_GENERATED"
 )
 
@@ -65,6 +66,7 @@ var builtIn = []*entry{
 	inside[PurchaseOrderApproved]("purchase_order.approved", "PURCHASE_ORDER", "1.0"),
 	inside[PurchaseOrderCancelled]("purchase_order.cancelled", "PURCHASE_ORDER", "1.0"),
 	inside[PurchaseOrderEscalated]("purchase_order.escalated", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderClosed]("purchase_order.closed", "PURCHASE_ORDER", "1.0"),
 	inside[ForecastGenerated]("forecast.generated", "FORECAST", "1.0"),
 }
 

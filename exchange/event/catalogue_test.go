@@ -31,6 +31,7 @@ func TestCatalogueIsTheDesigns(t *testing.T) {
 		"PURCHASE_ORDER_APPROVED purchase_order.approved PURCHASE_ORDER",
 		"PURCHASE_ORDER_CANCELLED purchase_order.cancelled PURCHASE_ORDER",
 		"PURCHASE_ORDER_ESCALATED purchase_order.escalated PURCHASE_ORDER",
+		"PURCHASE_ORDER_CLOSED purchase_order.closed PURCHASE_ORDER",
 		"FORECAST_GENERATED forecast.generated FORECAST",
 		// Registered by init functions of the tests.
 		"SHELF_INSPECTED store-ops.shelf_inspected SHELF",

@@ -93,6 +93,17 @@ type PurchaseOrderEscalated struct {
 	CancelledInHours int64 `json:"cancelledInHours,omitempty" event:"nonnegative"`
 }
 
+// PurchaseOrderClosed reports that no more of an order will come: what is left of it is not on order any more.
+type PurchaseOrderClosed struct {
+	PurchaseOrderID string `json:"purchaseOrderId"`
+	Reason          string `json:"reason" event:"note"`
+	ClosedBy        string `json:"closedBy"`
+	// The order's number, as people know it.
+	PONumber string `json:"poNumber,omitempty"`
+	// When it was closed, by the clock; the event's timestamp is business time.
+	ClosedAt time.Time `json:"closedAt"`
+}
+
 // ForecastGenerated is the demand expected for an item at a location, day by day.
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
@@ -130,6 +141,9 @@ func (PurchaseOrderCancelled) EventType() Type { return TypePurchaseOrderCancell
 
 // EventType is PURCHASE_ORDER_ESCALATED.
 func (PurchaseOrderEscalated) EventType() Type { return TypePurchaseOrderEscalated }
+
+// EventType is PURCHASE_ORDER_CLOSED.
+func (PurchaseOrderClosed) EventType() Type { return TypePurchaseOrderClosed }
 
 // EventType is FORECAST_GENERATED.
 func (ForecastGenerated) EventType() Type { return TypeForecastGenerated }

@@ -51,7 +51,7 @@ SELECT format('%s (%s at %s) is %s with %s of %s received and %s by its bookings
               CASE WHEN l.open THEN 'open' ELSE 'closed' END, l.received, l.quantity, b.received)
 FROM purchase_order_line l JOIN purchase_order o USING (tenant_id, purchase_order_id)
 LEFT JOIN LATERAL (
-    SELECT coalesce(sum(b.quantity) FILTER (WHERE b.kind = 'RECEIVED'), 0) AS received, count(*) FILTER (WHERE b.kind = 'CANCELLED') AS cancelled
+    SELECT coalesce(sum(b.quantity) FILTER (WHERE b.kind = 'RECEIVED'), 0) AS received, count(*) FILTER (WHERE b.kind IN ('CANCELLED', 'CLOSED')) AS cancelled
     FROM on_order_booking b JOIN replenishment_state s ON s.id = b.state_id
     WHERE b.tenant_id = l.tenant_id AND b.purchase_order_id = l.purchase_order_id AND s.item_id = l.item_id AND s.location_id = l.location_id) b ON true
 WHERE b.received <> l.received OR b.cancelled > 1 OR l.open <> (l.received < l.quantity AND b.cancelled = 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -31,6 +32,12 @@ type PurchaseOrder struct {
 	// DecisionMadeAt is when a person decided, by the clock; DecidedAt is business time.
 	DecisionMadeAt *time.Time `json:"decisionMadeAt,omitempty"`
 	Reason         string     `json:"reason,omitempty"`
+	// ClosedAt is when a person closed the order, by the clock, of which no more was to come.
+	ClosedAt    *time.Time `json:"closedAt,omitempty"`
+	ClosedBy    string     `json:"closedBy,omitempty"`
+	CloseReason string     `json:"closeReason,omitempty"`
+	// State is how far the order is: its status, and for an approved one what has come of it.
+	State string `json:"state"`
 	// Dispatch is nil before the order was to be sent.
 	Dispatch *OrderDispatch      `json:"dispatch,omitempty"`
 	Lines    []PurchaseOrderLine `json:"lines"`
@@ -67,7 +74,7 @@ type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
 var listOrders = pg.SQL(`
 SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced, o.currency,
-       o.created_at, o.decided_at, o.decision_made_at, o.decided_by, o.reason,
+       o.created_at, o.decided_at, o.decision_made_at, o.decided_by, o.reason, o.closed_at, o.closed_by, o.close_reason,
        coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
 FROM purchase_order o
 LEFT JOIN supplier s USING (tenant_id, supplier_id)
@@ -94,7 +101,8 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		var o PurchaseOrder
 		var d OrderDispatch
 		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced, &o.Currency,
-			&o.CreatedAt, &o.DecidedAt, &o.DecisionMadeAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
+			&o.CreatedAt, &o.DecidedAt, &o.DecisionMadeAt, &o.DecidedBy, &o.Reason,
+			&o.ClosedAt, &o.ClosedBy, &o.CloseReason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
 			return err
 		}
 		if d.Status != "" {
@@ -121,7 +129,42 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		orders[ord-1].Lines = append(orders[ord-1].Lines, l)
 		return nil
 	}, keys...)
+	for i := range orders {
+		orders[i].State = orders[i].state()
+	}
 	return orders, err
+}
+
+// The states of an order beside its statuses, in small letters.
+const (
+	StateReceivedInPart = "received in part"
+	StateReceived       = "received"
+	StateReceivedOver   = "received over" // more came of a line than was ordered
+	StateClosedShort    = "closed short"  // less came of a line, and a person has closed it
+)
+
+func (o *PurchaseOrder) state() string {
+	if o.Status != OrderApproved {
+		return strings.ToLower(o.Status)
+	}
+	some, over, short := false, false, false
+	for i := range o.Lines {
+		l := &o.Lines[i]
+		some = some || l.Received.IsPositive()
+		over = over || l.Quantity.LessThan(l.Received)
+		short = short || l.Received.LessThan(l.Quantity)
+	}
+	switch {
+	case short && o.ClosedAt != nil:
+		return StateClosedShort
+	case short && some:
+		return StateReceivedInPart
+	case short || !some:
+		return strings.ToLower(o.Status)
+	case over:
+		return StateReceivedOver
+	}
+	return StateReceived
 }
 
 // OrderBooking is a change of on order by an order's line: Quantity was ordered, received or cancelled (Kind).

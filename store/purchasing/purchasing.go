@@ -173,9 +173,10 @@ const (
 	BookedOrdered   = "ORDERED"
 	BookedReceived  = "RECEIVED"
 	BookedCancelled = "CANCELLED"
+	BookedClosed    = "CLOSED"
 )
 
-// OnOrderBooking is a change of on order at a position: Quantity was ordered, received or cancelled, and changed
+// OnOrderBooking is a change of on order at a position: Quantity was ordered, received, cancelled or closed, and changed
 // OnOrder, the total after it, by Change.
 type OnOrderBooking struct {
 	Position   *planning.Replenishment

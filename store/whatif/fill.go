@@ -109,7 +109,7 @@ FROM {live}.purchase_order_line l
 JOIN {live}.purchase_order o USING (tenant_id, purchase_order_id)
 JOIN {live}.replenishment_state s ON s.tenant_id = l.tenant_id AND s.item_id = l.item_id AND s.location_id = l.location_id
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(b.quantity) FILTER (WHERE b.kind = 'RECEIVED'), 0) AS received, bool_or(b.kind = 'CANCELLED') AS cancelled
+    SELECT coalesce(sum(b.quantity) FILTER (WHERE b.kind = 'RECEIVED'), 0) AS received, bool_or(b.kind IN ('CANCELLED', 'CLOSED')) AS cancelled
     FROM {live}.on_order_booking b
     WHERE b.tenant_id = l.tenant_id AND b.purchase_order_id = l.purchase_order_id AND b.state_id = s.id AND b.occurred_at < {from}) b
 WHERE o.created_at < {from} AND {tenant} IN ('', l.tenant_id) AND b.received < l.quantity AND b.cancelled IS NOT TRUE;

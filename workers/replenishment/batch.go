@@ -16,7 +16,7 @@ type batch struct {
 	tx        *worker.Tx
 	positions map[masterdata.PositionKey]*position
 	order     []*position                                      // in the order of their first event
-	ordered   map[purchasing.OrderKey][]masterdata.PositionKey // where the cancelled orders have lines
+	ordered   map[purchasing.OrderKey][]masterdata.PositionKey // where the cancelled and closed orders have lines
 
 	changed   map[*purchasing.OrderLine]*planning.Replenishment // lines that are there and must be written
 	transit   transit
@@ -31,10 +31,10 @@ func (b *batch) at(tenant, item, location string) *position {
 
 // open locks the positions that the events are about and reads what deciding
 // about them may take: a rule only where it may be needed, lines only where
-// something is received or cancelled.
+// something is received, cancelled or closed.
 func (b *batch) open(ctx context.Context, known *planning.Replenishments, events []event.Any) error {
 	keys := make([]masterdata.PositionKey, 0, len(events))
-	var cancelled []purchasing.OrderKey
+	var ended []purchasing.OrderKey
 	for i := range events {
 		switch payload := events[i].Payload.(type) {
 		case event.InventoryUpdated:
@@ -46,12 +46,14 @@ func (b *batch) open(ctx context.Context, known *planning.Replenishments, events
 		case event.RuleChanged:
 			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: payload.ItemID, Location: payload.LocationID})
 		case event.PurchaseOrderCancelled:
-			cancelled = append(cancelled, purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
+			ended = append(ended, purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
+		case event.PurchaseOrderClosed:
+			ended = append(ended, purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
 		}
 	}
-	if len(cancelled) > 0 {
+	if len(ended) > 0 {
 		var err error
-		if b.ordered, err = purchasing.OrderPositions(ctx, b.tx, cancelled); err != nil {
+		if b.ordered, err = purchasing.OrderPositions(ctx, b.tx, ended); err != nil {
 			return err
 		}
 		for _, at := range b.ordered {
@@ -91,10 +93,17 @@ func (b *batch) foresee(events []event.Any) {
 		case event.RuleChanged:
 			b.at(events[i].TenantID, payload.ItemID, payload.LocationID).ahead.asked = true
 		case event.PurchaseOrderCancelled:
-			for _, k := range b.ordered[purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID}] {
-				b.positions[k].ahead.cancels = true
-			}
+			b.ends(purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
+		case event.PurchaseOrderClosed:
+			b.ends(purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
 		}
+	}
+}
+
+// ends foresees that an order's lines are read.
+func (b *batch) ends(order purchasing.OrderKey) {
+	for _, k := range b.ordered[order] {
+		b.positions[k].ahead.cancels = true
 	}
 }
 

@@ -90,8 +90,15 @@ func (m *model) cancel(o *modelOrder, day int) {
 	m.heldOn, m.heldBy = max(m.heldOn, day), m.version
 }
 
+// close ends an order as cancel does, and holds nothing.
+func (m *model) close(o *modelOrder) {
+	if m.changed = o.rest() > 0; m.changed {
+		o.cancelled = true
+	}
+}
+
 // Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), transfers (before
-// and after they are known, too much, to a third location), cancellations, rule changes and days, in batches of random
+// and after they are known, too much, to a third location), cancellations, closings, rule changes and days, in batches of random
 // size, many of them twice: what is ordered is what the model orders, and the books balance after each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 	t.Parallel()
@@ -236,6 +243,10 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		return came(h.received(m.item, fmt.Sprint(some), "unknown"), some)
 	case kind == 7 && len(known) > 0:
 		o := known[max(0, len(known)-1-h.rand.IntN(3))]
+		if h.rand.IntN(2) == 0 {
+			m.close(o)
+			return h.closed(o.id)
+		}
 		m.cancel(o, h.day)
 		return h.cancelled(o.id)
 	case kind == 8 && m.seen:

@@ -53,6 +53,24 @@ func (b *batch) cancel(ctx context.Context, e *event.Any, payload event.Purchase
 	if !slices.ContainsFunc(b.cancelled, func(c purchasing.CancelledOrder) bool { return c.OrderKey == order }) {
 		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: cmp.Or(payload.CancelledBy, e.Metadata.Source), Reason: payload.Reason, At: e.Timestamp})
 	}
+	return b.end(order, e, purchasing.BookedCancelled, func(p *position) error {
+		day, err := b.date(ctx, p, e.Timestamp)
+		if err != nil {
+			return err
+		}
+		p.HeldOn, p.HeldVersion = max(p.HeldOn, day), p.RuleVersion
+		return b.consider(ctx, p, e.Envelope)
+	})
+}
+
+// closeOrder takes the rest of an order off what is on order, and orders anew what is then short.
+func (b *batch) closeOrder(ctx context.Context, e *event.Any, payload event.PurchaseOrderClosed) error {
+	order := purchasing.OrderKey{Tenant: e.TenantID, Order: payload.PurchaseOrderID}
+	return b.end(order, e, purchasing.BookedClosed, func(p *position) error { return b.consider(ctx, p, e.Envelope) })
+}
+
+// end closes the open lines of an order, and then does what is to be done about each of their positions.
+func (b *batch) end(order purchasing.OrderKey, e *event.Any, kind string, then func(*position) error) error {
 	for _, k := range b.ordered[order] {
 		p := b.positions[k]
 		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.OrderKey == order && l.Open })
@@ -62,13 +80,8 @@ func (b *batch) cancel(ctx context.Context, e *event.Any, payload event.Purchase
 		rest := p.lines[i].Rest()
 		p.lines[i].Open = false
 		b.changed[p.lines[i]] = p.Replenishment
-		b.book(p, e.Envelope, purchasing.OnOrderBooking{Kind: purchasing.BookedCancelled, Order: order.Order, Quantity: rest, Change: rest.Neg()})
-		day, err := b.date(ctx, p, e.Timestamp)
-		if err != nil {
-			return err
-		}
-		p.HeldOn, p.HeldVersion = max(p.HeldOn, day), p.RuleVersion
-		if err := b.consider(ctx, p, e.Envelope); err != nil {
+		b.book(p, e.Envelope, purchasing.OnOrderBooking{Kind: kind, Order: order.Order, Quantity: rest, Change: rest.Neg()})
+		if err := then(p); err != nil {
 			return err
 		}
 	}

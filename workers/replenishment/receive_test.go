@@ -244,6 +244,27 @@ func TestARejectedOrder(t *testing.T) {
 	})
 }
 
+// Of a closed order nothing more is on order, and what is short is ordered anew at once; what comes all the same is stock.
+func TestAClosedOrder(t *testing.T) {
+	t.Parallel()
+	w := newEnv(t)
+	h := w.tenant(t)
+	h.rule("cup", point10, "order_up_to=40")
+	order := h.wantOrders("40 of cup for 100", h.counted("cup", "0"))[0].PurchaseOrderID
+	h.wantOrders("", h.received("cup", "8", order))
+	again := h.wantOrders("32 of cup for 80", h.closed(order))[0].PurchaseOrderID
+	h.wantLine(order, "8 of 40")
+	h.wantOnOrder("cup", "32")
+	h.wantOrders("", h.closed(order), h.received("cup", "5", order))
+	h.wantLine(order, "13 of 40")
+	h.wantOnOrder("cup", "32")
+	h.wantOrders("", h.received("cup", "32", again), h.closed(again), h.closed("unknown"))
+	h.wantOnOrder("cup", "0")
+	if got := h.text(`SELECT string_agg(kind || ' ' || trim_scale(change), ', ' ORDER BY ordinal) FROM on_order_booking WHERE tenant_id = $1`); got != "ORDERED 40, RECEIVED -8, CLOSED -32, ORDERED 32, RECEIVED 0, RECEIVED -32" {
+		t.Errorf("booked: %s", got)
+	}
+}
+
 func TestAnAutoRule(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t)

@@ -19,6 +19,7 @@
 //     not as RECEIPT_COMPLETED. Else the position would dip between the two and be ordered twice.
 //   - Goods in transit to a position are what transfers have sent there, less what has
 //     come (transit.go): the same transaction moves them from in transit to on hand.
+//   - Of a closed order nothing more is awaited, and its need is not held: what is short is ordered again at once.
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
 //   - History (metadata.history) changes what is on hand and on order, and orders nothing.
@@ -81,7 +82,7 @@ func New() worker.Worker {
 		func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			return replenish(ctx, tx, &known, events)
 		},
-		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
+		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled, event.TypePurchaseOrderClosed),
 		emits.Types(event.TypeReplenishmentTriggered, event.TypePurchaseOrderCreated), worker.Linger(100*time.Millisecond), keeps.Tables(tables...))
 }
 
@@ -134,6 +135,8 @@ func (b *batch) apply(ctx context.Context, e *event.Any) error {
 		return b.consider(ctx, p, e.Envelope)
 	case event.PurchaseOrderCancelled:
 		return b.cancel(ctx, e, payload)
+	case event.PurchaseOrderClosed:
+		return b.closeOrder(ctx, e, payload)
 	}
 	return fmt.Errorf("replenishment does not know %s", e.Type)
 }

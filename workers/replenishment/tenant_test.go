@@ -145,6 +145,10 @@ func (h *tenant) cancelled(order string) event.Any {
 	return h.event(event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"}, 0)
 }
 
+func (h *tenant) closed(order string) event.Any {
+	return h.event(event.PurchaseOrderClosed{PurchaseOrderID: order, Reason: "sold out", ClosedBy: "ann", ClosedAt: h.day}, 0)
+}
+
 func (h *tenant) ruleChanged(item string) event.Any {
 	return h.event(event.RuleChanged{RuleID: "r", ItemID: item, LocationID: "shop"}, 0)
 }

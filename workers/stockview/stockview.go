@@ -36,7 +36,7 @@ import (
 // Types are the events that the view is made of.
 var Types = []event.Type{
 	event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
-	event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled,
+	event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled, event.TypePurchaseOrderClosed,
 }
 
 // New declares the stockview worker.
@@ -106,6 +106,8 @@ func (n *news) read(e *event.Any) {
 	case event.PurchaseOrderApproved:
 		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) { o.Approved = true })
 	case event.PurchaseOrderCancelled:
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) { o.CancelledAt = &e.LogSeq })
+	case event.PurchaseOrderClosed: // nothing more is awaited, as of a cancelled one
 		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) { o.CancelledAt = &e.LogSeq })
 	case event.ForecastGenerated:
 		n.forecast(e, at(p.ItemID, p.LocationID), p)

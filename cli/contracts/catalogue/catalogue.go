@@ -48,6 +48,7 @@ var commands = map[event.Type][]string{
 	event.TypeRuleChanged:            {"composerp rule"},
 	event.TypePurchaseOrderApproved:  {"composerp po approve"},
 	event.TypePurchaseOrderCancelled: {"composerp po reject"},
+	event.TypePurchaseOrderClosed:    {"composerp po close"},
 }
 
 // Of returns the entries of a set's types, in its order, with the publishers and consumers of a fleet. The fields and
