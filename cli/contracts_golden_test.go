@@ -21,8 +21,9 @@ import (
 )
 
 // goldenRun are the command lines of a small shop whose fleet emits every type: goods with and without a lot, a sale
-// and a return, a transfer and its receipt, orders that the policy approves, that a person approves, that a person rejects,
-// that nobody decides about, and that is closed. Each waits until the log has count events of a type, so that figures are the same each time.
+// and a return, a transfer and its receipt, orders that the policy approves, that a person approves, that a person
+// rejects, that waits too long, and that is closed. Each waits until the log has count events of a type, so that
+// figures are the same each time.
 var goldenRun = []struct {
 	line  string
 	until event.Type

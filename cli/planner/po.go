@@ -45,7 +45,7 @@ func PurchaseOrderCommand() *cli.Command {
 				Action: poReject,
 			},
 			{
-				Name: "close", Usage: "close orders of which no more will come", ArgsUsage: "ID|NUMBER...",
+				Name: "close", Usage: "close orders whose rest will not come", ArgsUsage: "ID|NUMBER...",
 				Description: "What an order still awaits is not on order any more, and what is then short is ordered anew at once. The supplier is\n" +
 					"not told. What comes all the same is stock as any receipt.",
 				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "reason, for the record"}, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only show what would be taken off what is on order"}),

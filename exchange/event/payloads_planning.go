@@ -89,7 +89,7 @@ type PurchaseOrderEscalated struct {
 	Currency    string  `json:"currency,omitempty"`
 	// How long it has waited, by the clock.
 	WaitedHours int64 `json:"waitedHours" event:"nonnegative"`
-	// In how many hours it is cancelled, if nobody decides; absent: it is not.
+	// In how many hours it is cancelled without a decision; absent: it is not.
 	CancelledInHours int64 `json:"cancelledInHours,omitempty" event:"nonnegative"`
 }
 

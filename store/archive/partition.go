@@ -39,8 +39,9 @@ func Partitions(ctx context.Context, db *store.DB) ([]Partition, error) {
 const seenBy = `
 coalesce((SELECT f.seq_before FROM tick f WHERE f.id <= p.id AND (f.epoch < p.epoch OR f.tx < pg_snapshot_xmin(p.snapshot)) ORDER BY f.id DESC LIMIT 1), 0)`
 
-// passed tells that the tick p has seen every event before the position $1 although transactions were open in it: all of
-// these have ended, and none has logged an event there. On an idle fleet no later tick comes that would tell it simply.
+// passed tells that the tick p has seen every event before the position $1 although transactions were open in it: all
+// of these have ended, and none has logged an event there. On an idle fleet no later tick comes that would tell it
+// simply.
 const passed = `
 p.seq_before >= $1 - 1 AND p.epoch = (SELECT max(epoch) FROM epoch) AND NOT EXISTS (
     SELECT FROM (SELECT pg_snapshot_xip(p.snapshot) AS x

@@ -28,7 +28,8 @@ type Entry struct {
 	// LoggedAt is when the statement that appended the event began; zero for an event of the version before. Known of
 	// events that ReadPage has read.
 	LoggedAt time.Time `db:"-"`
-	// Direct: it came straight over AMQP, so that the relay need not publish it. Known of events that ReadWholePage has read.
+	// Direct: it came straight over AMQP, so that the relay need not publish it. Known of events that ReadWholePage
+	// has read.
 	Direct bool `db:"-"`
 }
 

@@ -1,4 +1,4 @@
--- A person closes an order of which no more will come: what is left is not on order any more.
+-- A person closes an order whose rest will not come: it is not on order any more.
 
 -- +goose Up
 ALTER TABLE purchase_order

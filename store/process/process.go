@@ -176,7 +176,7 @@ type Changes struct {
 	Early []Kept // to be kept
 	Taken []Kept // early inputs that were taken
 	Set   []Timer
-	Ended []Key // of which all timers are removed
+	Ended []Key // whose timers are removed
 	Unset []Timer
 }
 

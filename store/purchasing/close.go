@@ -15,7 +15,7 @@ type ClosingOrder struct {
 	OrderDecision
 	ClosedAt *time.Time     `db:"closed_at"`
 	ClosedBy string         `db:"closed_by"`
-	Dispatch DispatchStatus `db:"dispatch"` // its status; "": procurement has not heard of it
+	Dispatch DispatchStatus `db:"dispatch"` // its status; "": procurement has consumed no event of it
 	// Rests are what its open lines still await.
 	Rests []Rest `db:"-"`
 }

@@ -32,7 +32,7 @@ type PurchaseOrder struct {
 	// DecisionMadeAt is when a person decided, by the clock; DecidedAt is business time.
 	DecisionMadeAt *time.Time `json:"decisionMadeAt,omitempty"`
 	Reason         string     `json:"reason,omitempty"`
-	// ClosedAt is when a person closed the order, by the clock, of which no more was to come.
+	// ClosedAt is when a person closed the order, by the clock: its rest was not to come.
 	ClosedAt    *time.Time `json:"closedAt,omitempty"`
 	ClosedBy    string     `json:"closedBy,omitempty"`
 	CloseReason string     `json:"closeReason,omitempty"`

@@ -176,8 +176,8 @@ const (
 	BookedClosed    = "CLOSED"
 )
 
-// OnOrderBooking is a change of on order at a position: Quantity was ordered, received, cancelled or closed, and changed
-// OnOrder, the total after it, by Change.
+// OnOrderBooking is a change of on order at a position: Quantity was ordered, received, cancelled or closed, and
+// changed OnOrder, the total after it, by Change.
 type OnOrderBooking struct {
 	Position   *planning.Replenishment
 	Ordinal    int64

@@ -51,9 +51,9 @@ func ReadEscalation(ctx context.Context, tx store.Tx, order OrderKey) (Escalatio
 	return pg.One[Escalation](ctx, tx, "reading an order that waits", readEscalation, order.Tenant, order.Order)
 }
 
-// A tenant may change its hours while orders wait: their timers follow, but not one that has failed and is tried again. An
-// order that is not as it was read, or that another transaction moves, is left to the next call.
-var followPatience = pg.SQL(`
+// A tenant may change its hours while orders wait: their timers follow, but not one that has failed and is tried
+// again. An order that is not as it was read, or that another transaction moves, is left to the next call.
+var followTimeouts = pg.SQL(`
 WITH wanted AS (
     SELECT i.tenant_id, i.process, i.correlation, i.state, n.name, i.begun_at + n.hours * interval '1 hour' AS due_at, coalesce(n.hours > 0, false) AS set
     FROM process_instance i LEFT JOIN tenant_setting s USING (tenant_id)
@@ -73,7 +73,7 @@ INSERT INTO process_timer AS t (tenant_id, process, correlation, name, due_at)
 SELECT tenant_id, process, correlation, name, due_at FROM held WHERE set
 ON CONFLICT (tenant_id, process, correlation, name) DO UPDATE SET due_at = excluded.due_at`)
 
-// FollowPatience has the timers of orders that wait follow their tenants' settings.
-func FollowPatience(ctx context.Context, tx store.Tx) error {
-	return pg.Write(ctx, tx, "setting timers of orders that wait", followPatience)
+// FollowTimeouts has the timers of orders that wait follow their tenants' settings.
+func FollowTimeouts(ctx context.Context, tx store.Tx) error {
+	return pg.Write(ctx, tx, "setting timers of orders that wait", followTimeouts)
 }

@@ -1,7 +1,7 @@
 // Package alert alerts the people on duty to low stock, to lots that expire soon and
-// to orders that wait too long for a decision: by a webhook, by an Alertmanager, by both, or, when neither is configured,
-// by the log and the table notification. Package notify has the failures of the
-// way and their outcomes, alertmanager.go the protocol of an Alertmanager.
+// to orders that wait too long for a decision: by a webhook, by an Alertmanager, by both, or, when neither is
+// configured, by the log and the table notification. Package notify has the failures of the way and their outcomes,
+// alertmanager.go the protocol of an Alertmanager.
 package alert
 
 import (

@@ -16,10 +16,11 @@ import (
 
 // # Closing
 //
-// An order of which no more will come is closed by a person: what is left of it is not on order any more, and what is
-// short is ordered anew. The mark on the order, the operator log and PURCHASE_ORDER_CLOSED are one transaction; the lines
-// close when replenishment handles the event, under the locks of their positions. A crash before the commit leaves
-// nothing, after it the event is in the log. What comes for a closed order all the same is stock, and counts at the line.
+// A person closes an order whose rest will not come: what is left of it is not on order any more, and what is
+// short is ordered anew. The mark on the order, the operator log and PURCHASE_ORDER_CLOSED are one transaction; the
+// lines close when replenishment handles the event, under the locks of their positions. A crash before the commit
+// leaves nothing, after it the event is in the log. What comes for a closed order all the same is stock, and counts
+// at the line.
 
 // ErrNotClosable means that the order is not one that can be closed; the text says what to do.
 var ErrNotClosable = errors.New("cannot be closed")
@@ -27,8 +28,8 @@ var ErrNotClosable = errors.New("cannot be closed")
 // closable are the states at the supplier in which nothing is under way that a closing would cross.
 var closable = []purchasing.DispatchStatus{purchasing.DispatchSent, purchasing.DispatchByHand, purchasing.DispatchRefused}
 
-// Close closes an order and returns what its lines still awaited; a dry run only returns that. It is ErrNotClosable when
-// the order waits for a decision, was cancelled or closed, is not with its supplier yet, or awaits nothing.
+// Close closes an order and returns what its lines still awaited; a dry run only returns that. It is ErrNotClosable
+// when the order waits for a decision, was cancelled or closed, is not with its supplier yet, or awaits nothing.
 func Close(ctx context.Context, db *store.DB, order purchasing.OrderKey, by operatorlog.By, dryRun bool) (c purchasing.ClosingOrder, err error) {
 	if by.Reason == "" || by.Operator == "" {
 		return c, errors.New("closing an order needs a name and a reason")

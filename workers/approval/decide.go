@@ -52,9 +52,9 @@ func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by ope
 	return decide(ctx, db, order, purchasing.OrderCancelled, by)
 }
 
-// decide writes the decision and its entry in the operator log, appends its event and moves its process, in one transaction. Its business
-// time is the latest that is known of what was ordered, not the clock's: the day of the decision is a day of the
-// shop's.
+// decide writes the decision and its entry in the operator log, appends its event and moves its process, in one
+// transaction. Its business time is the latest that is known of what was ordered, not the clock's: the day of the
+// decision is a day of the shop's.
 func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status string, by operatorlog.By) (d purchasing.OrderDecision, err error) {
 	if by.Operator == "" {
 		return d, errors.New("a decision needs a name: who decides?")
@@ -129,7 +129,7 @@ func decision(d purchasing.OrderDecision) (event.Any, error) {
 	}
 	user := d.DecidedBy
 	if user == Timeout {
-		user = "" // nobody has decided
+		user = "" // no person has decided
 	}
 	return event.Encode(event.Envelope{
 		ID:          decisionID(d),

@@ -18,12 +18,12 @@ import (
 
 // # Orders that wait
 //
-// An order that the policy does not approve is a process from PURCHASE_ORDER_CREATED on. A person's decision moves it in
-// the person's transaction. When its tenant's hours are over it is escalated (PURCHASE_ORDER_ESCALATED, which the worker
-// alert brings to those on duty), and later cancelled, as a person would reject it. Hours are those of the clock, from
-// the moment at which the process began.
+// An order that the policy does not approve is a process from PURCHASE_ORDER_CREATED on. A person's decision moves it
+// in the person's transaction. When its tenant's hours are over it is escalated (PURCHASE_ORDER_ESCALATED, which the
+// worker alert brings to those on duty), and later cancelled, as a person would reject it. Hours are those of the
+// clock, from the moment at which the process began.
 
-// Timeout is who has cancelled an order that nobody decided about.
+// Timeout is who has cancelled an order that waited too long for a decision.
 const Timeout = "timeout"
 
 // The commands of people.
@@ -79,12 +79,12 @@ func wait(ctx context.Context, tx store.Tx, created []event.Of[event.PurchaseOrd
 	if _, err := waiting.Advance(ctx, tx, inputs); err != nil {
 		return err
 	}
-	return purchasing.FollowPatience(ctx, tx)
+	return purchasing.FollowTimeouts(ctx, tx)
 }
 
 // fire is the worker's timer.
 func fire(ctx context.Context, tx *worker.Tx) (more bool, err error) {
-	if err := purchasing.FollowPatience(ctx, tx); err != nil {
+	if err := purchasing.FollowTimeouts(ctx, tx); err != nil {
 		return false, err
 	}
 	return waiting.Fire(ctx, tx)
@@ -127,7 +127,7 @@ func expire(ctx context.Context, tx store.Tx, s *process.Step) error {
 	if err != nil || d.Status != purchasing.OrderPending {
 		return err
 	}
-	s.Note = "nobody decided in time"
+	s.Note = "no decision came in time"
 	_, err = settle(ctx, tx, d, purchasing.OrderCancelled, Timeout, s.Note)
 	return err
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// patience sets the tenant's hours.
-func (o office) patience(escalate, cancel int) {
+// hours sets the tenant's hours.
+func (o office) hours(escalate, cancel int) {
 	o.Helper()
 	storetest.Exec(o, o.url, `UPDATE tenant_setting SET approval_escalate_hours = $1, approval_cancel_hours = $2`, escalate, cancel)
 }
@@ -63,43 +63,43 @@ func (o office) expect(id, process, status, logged string) {
 	}
 }
 
-// An order that the policy approves is no process. One that waits is escalated and cancelled when its tenant's hours are
-// over, also when they were set while it waited.
-func TestAnOrderThatNobodyDecides(t *testing.T) {
+// An order that the policy approves is no process. One that waits is escalated and cancelled when its tenant's hours
+// are over, also when they were set while it waited.
+func TestAnOrderThatWaitsTooLong(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
 	o.handle(o.order("small", "100", true), o.order("large", "101", true), o.order("late", "200", true))
 	o.look()
 	o.expect("small", "none::", "APPROVED policy", "PURCHASE_ORDER_APPROVED")
 	o.expect("large", "waiting:PURCHASE_ORDER_CREATED:", "PENDING", "")
-	o.patience(24, 72)
+	o.hours(24, 72)
 	o.look()
 	o.expect("large", "waiting:PURCHASE_ORDER_CREATED:cancel escalate", "PENDING", "")
 	o.pass(25)
 	o.look()
 	o.look()
 	o.expect("large", "escalated:PURCHASE_ORDER_CREATED > timer escalate:cancel", "PENDING", "PURCHASE_ORDER_ESCALATED 25")
-	o.patience(24, 0)
+	o.hours(24, 0)
 	o.look()
 	o.expect("large", "escalated:PURCHASE_ORDER_CREATED > timer escalate:", "PENDING", "PURCHASE_ORDER_ESCALATED 25")
 	if _, err := approval.Approve(t.Context(), o.db, purchasing.OrderKey{Tenant: workertest.Tenant, Order: "late"}, operatorlog.By{Operator: "ann"}); err != nil {
 		t.Fatal(err)
 	}
-	o.patience(24, 72)
+	o.hours(24, 72)
 	o.pass(50)
 	o.look()
-	o.expect("large", "cancelled:PURCHASE_ORDER_CREATED > timer escalate > timer cancel:", "CANCELLED timeout nobody decided in time", "PURCHASE_ORDER_ESCALATED 25PURCHASE_ORDER_CANCELLED")
-	if note := storetest.Value[string](t, o.url, `SELECT note FROM process_step WHERE input = 'timer cancel'`); note != "nobody decided in time" {
+	o.expect("large", "cancelled:PURCHASE_ORDER_CREATED > timer escalate > timer cancel:", "CANCELLED timeout no decision came in time", "PURCHASE_ORDER_ESCALATED 25PURCHASE_ORDER_CANCELLED")
+	if note := storetest.Value[string](t, o.url, `SELECT note FROM process_step WHERE input = 'timer cancel'`); note != "no decision came in time" {
 		t.Errorf("the step's note is %q", note)
 	}
 	o.expect("late", "approved:PURCHASE_ORDER_CREATED > timer escalate > approve:", "APPROVED ann", "PURCHASE_ORDER_ESCALATED 25PURCHASE_ORDER_APPROVED")
 }
 
-// A person decides before the worker has heard of the order: the process takes the decision when it begins.
+// A person decides before the worker has consumed its event: the process takes the decision when it begins.
 func TestAPersonIsFirst(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "")
-	o.patience(1, 2)
+	o.hours(1, 2)
 	created := o.order("large", "101", true)
 	if _, err := approval.Reject(t.Context(), o.db, purchasing.OrderKey{Tenant: workertest.Tenant, Order: "large"}, operatorlog.By{Operator: "ann", Reason: "too dear"}); err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestAPersonIsFirst(t *testing.T) {
 func TestPeopleBesideTimers(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "")
-	o.patience(0, 1)
+	o.hours(0, 1)
 	var created []event.Any
 	var keys []purchasing.OrderKey
 	for n := range 40 {

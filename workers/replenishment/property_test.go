@@ -98,8 +98,9 @@ func (m *model) close(o *modelOrder) {
 }
 
 // Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), transfers (before
-// and after they are known, too much, to a third location), cancellations, closings, rule changes and days, in batches of random
-// size, many of them twice: what is ordered is what the model orders, and the books balance after each batch.
+// and after they are known, too much, to a third location), cancellations, closings, rule changes and days, in
+// batches of random size, many of them twice: what is ordered is what the model orders, and the books balance after
+// each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t)

@@ -244,7 +244,8 @@ func TestARejectedOrder(t *testing.T) {
 	})
 }
 
-// Of a closed order nothing more is on order, and what is short is ordered anew at once; what comes all the same is stock.
+// Of a closed order nothing more is on order, and what is short is ordered anew at once; what comes all the same is
+// stock.
 func TestAClosedOrder(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t)

@@ -21,10 +21,10 @@ import (
 // every event that the cursor had not passed, and nothing of the former stage comes later. After a crash in between,
 // the next relay publishes what is unconfirmed by the new stages.
 //
-// What an external publisher sends straight to composerp.events has been there, in the version that it was sent in. While
-// its type has two live versions the relay reads such events of the log too, and publishes what the other side lacks:
-// the older version to composerp.events.v1, and to composerp.events the version of the stage, where the event came in
-// the other one.
+// What an external publisher sends straight to composerp.events has been there, in the version that it was sent in.
+// While its type has two live versions the relay reads such events of the log too, and publishes what the other side
+// lacks: the older version to composerp.events.v1, and to composerp.events the version of the stage, where the event
+// came in the other one.
 
 // errStage ends reading: a stage has changed.
 var errStage = errors.New("the stage of an event type has changed")

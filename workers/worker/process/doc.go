@@ -4,19 +4,20 @@
 //
 // # Invariants
 //
-//   - State, steps, timers, and what an action writes or emits are in one transaction, that of the worker's batch, of the
-//     timer, or of the person's command. There is no message between them that could be lost, and no timer whose state is
-//     not stored.
+//   - State, steps, timers, and what an action writes or emits are in one transaction, that of the worker's batch, of
+//     the timer, or of the person's command. There is no message between them that could be lost, and no timer whose
+//     state is not stored.
 //   - An input, an event by its id, moves an instance once. Its step is in process_step for ever; the same input again
 //     changes nothing, whatever the inbox knows.
 //   - An instance is moved only under the lock of its row, and only by a transition of the table: of two inputs at once
 //     the second sees what the first has done.
-//   - An input that a transition of a later state takes is kept (process_early), and taken as soon as the instance comes
-//     to that state: also one that comes before the instance has begun. An input that no state can take any more is
-//     late: it is written down as a step that changed nothing.
-//   - A timer ends when its instance comes to a state that has no transition for it. So no timer of a former state fires.
-//   - A timer whose action fails is tried again, ever more seldom up to an hour, and stands in the instance's trouble; it
-//     delays no other instance. An event whose action fails fails its batch, and is retried as any event.
+//   - An input that a transition of a later state takes is kept (process_early), and taken as soon as the instance
+//     comes to that state: also one that comes before the instance has begun. An input that no state can take any
+//     more is late: it is written down as a step that changed nothing.
+//   - A timer ends when its instance comes to a state that has no transition for it. So no timer of a former state
+//     fires.
+//   - A timer whose action fails is tried again, ever more seldom up to an hour, and stands in the instance's
+//     trouble; it delays no other instance. An event whose action fails fails its batch, and is retried as any event.
 //
 // # What a crash leaves, step by step
 //

@@ -240,8 +240,8 @@ func (w *work) drop(i *process.Instance, name string) {
 	w.changes.Set = slices.DeleteFunc(w.changes.Set, same)
 }
 
-// takeEarly gives an instance the early inputs that its state takes, the oldest first, until none is left that it takes;
-// those that no state can take any more are late.
+// takeEarly gives an instance the early inputs that its state takes, the oldest first, until none is left that it
+// takes; those that no state can take any more are late.
 func (w *work) takeEarly(ctx context.Context, i *process.Instance) error {
 	for n := 0; n < len(i.Early); {
 		in := i.Early[n]

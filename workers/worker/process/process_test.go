@@ -333,8 +333,8 @@ func (m *model) settle() {
 	}
 }
 
-// Random events, twice and in any order, timers that fire and transactions that fail: each instance is in the state that
-// the table says, has its timers and no others, and no input is both kept and taken.
+// Random events, twice and in any order, timers that fire and transactions that fail: each instance is in the state
+// that the table says, has its timers and no others, and no input is both kept and taken.
 func TestRandomInputsAgainstTheModel(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
