@@ -32,10 +32,9 @@ type palletWeighed struct {
 	Kilos    event.Decimal `json:"kilos"`
 }
 
-const (
-	palletType event.Type = "PALLET_WEIGHED"
-	palletKey             = "depot.pallet_weighed"
-)
+const palletType event.Type = "PALLET_WEIGHED"
+
+const palletKey = "depot.pallet_weighed"
 
 func (palletWeighed) EventType() event.Type { return palletType }
 
