@@ -95,7 +95,7 @@ func (h *environment) everyPanelHasData(f *fleet) observer {
 // closedLabels are the labels that metrics may have, each of a closed set: those of the design, and beside them le
 // and quantile of histograms and summaries, what was declared anew, the pool of database sessions, and the
 // versions of a build.
-var closedLabels = strings.Fields("queue worker outcome reason dependency stage pool state kind projection le quantile what db_name version go")
+var closedLabels = strings.Fields("queue worker outcome reason dependency stage pool state kind projection process le quantile what db_name version go")
 
 // Metrics that a fleet's start does not show are on the reference page, which another test holds to the code.
 func TestLabelsAreClosed(t *testing.T) {

@@ -3,6 +3,9 @@ package purchasing
 import (
 	"context"
 	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -25,6 +28,30 @@ func Undecided(ctx context.Context, tx store.Tx, orders []OrderKey) (map[OrderKe
 		return err
 	}, OrderColumns(orders)...)
 	return found, err
+}
+
+// Unbegun is an order that waits, or was decided by a person, and is no process yet.
+type Unbegun struct {
+	OrderKey
+	CreatedEvent uuid.UUID `db:"created_event"`
+	CreatedAt    time.Time `db:"created_at"`
+}
+
+// A program of the version before begins no process. Nor has one begun where a person has decided first: its instance
+// has the decision alone.
+var unbegun = pg.SQL(`
+SELECT o.tenant_id, o.purchase_order_id, o.created_event, o.created_at FROM purchase_order o
+LEFT JOIN process_instance i ON i.tenant_id = o.tenant_id AND i.process = 'approval' AND i.correlation = o.purchase_order_id
+WHERE o.status = 'PENDING' AND o.created_event IS NOT NULL AND i.correlation IS NULL
+UNION ALL
+SELECT o.tenant_id, o.purchase_order_id, o.created_event, o.created_at FROM process_instance i
+JOIN purchase_order o ON o.tenant_id = i.tenant_id AND o.purchase_order_id = i.correlation
+WHERE i.process = 'approval' AND NOT i.final AND i.state = '' AND o.created_event IS NOT NULL
+LIMIT $1`)
+
+// UnbegunOrders returns orders whose PURCHASE_ORDER_CREATED approval has consumed and that are no process yet.
+func UnbegunOrders(ctx context.Context, tx store.Tx, limit int) ([]Unbegun, error) {
+	return pg.List[Unbegun](ctx, tx, "looking for orders that are no process yet", unbegun, limit)
 }
 
 // Escalation is what is told of an order that has waited for long.

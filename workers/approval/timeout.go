@@ -84,10 +84,32 @@ func wait(ctx context.Context, tx store.Tx, created []event.Of[event.PurchaseOrd
 
 // fire is the worker's timer.
 func fire(ctx context.Context, tx *worker.Tx) (more bool, err error) {
+	if err := begin(ctx, tx); err != nil {
+		return false, err
+	}
 	if err := purchasing.FollowTimeouts(ctx, tx); err != nil {
 		return false, err
 	}
 	return waiting.Fire(ctx, tx)
+}
+
+// mostBegun are begun in one transaction.
+const mostBegun = 200
+
+// begin begins the processes that a program of the version before has not begun, beside which this one has run.
+func begin(ctx context.Context, tx store.Tx) error {
+	orders, err := purchasing.UnbegunOrders(ctx, tx, mostBegun)
+	if err != nil || len(orders) == 0 {
+		return err
+	}
+	inputs := make([]process.Input, len(orders))
+	for i, o := range orders {
+		inputs[i] = process.Input{Tenant: o.Tenant, Correlation: o.Order, Input: kept.Input{
+			On: string(event.TypePurchaseOrderCreated), ID: o.CreatedEvent, At: o.CreatedAt, By: source,
+		}}
+	}
+	_, err = waiting.Advance(ctx, tx, inputs)
+	return err
 }
 
 // decided moves the process of an order that a person has decided about.

@@ -110,6 +110,28 @@ func TestAPersonIsFirst(t *testing.T) {
 	o.expect("large", "rejected:PURCHASE_ORDER_CREATED > reject:", "CANCELLED ann too dear", "PURCHASE_ORDER_CANCELLED")
 }
 
+// An order whose event a program of the version before has handled becomes a process all the same, with what a person
+// has decided meanwhile.
+func TestBesideAnOlderProgram(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "")
+	created := []event.Any{o.order("waits", "9", true), o.order("decided", "9", true), o.order("unknown", "9", true)}
+	for i, id := range []string{"waits", "decided"} {
+		storetest.Exec(t, o.url, `UPDATE purchase_order SET created_event = $2 WHERE purchase_order_id = $1`, id, created[i].ID.String())
+	}
+	if _, err := approval.Approve(t.Context(), o.db, purchasing.OrderKey{Tenant: workertest.Tenant, Order: "decided"}, operatorlog.By{Operator: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	o.look()
+	o.expect("waits", "waiting:PURCHASE_ORDER_CREATED:", "PENDING", "")
+	o.expect("decided", "approved:PURCHASE_ORDER_CREATED > approve:", "APPROVED ann", "PURCHASE_ORDER_APPROVED")
+	o.expect("unknown", "none::", "PENDING", "")
+	o.handle(created...) // the events come again
+	o.look()
+	o.expect("waits", "waiting:PURCHASE_ORDER_CREATED:", "PENDING", "")
+	o.expect("unknown", "waiting:PURCHASE_ORDER_CREATED:", "PENDING", "")
+}
+
 // People and timers decide about many orders at once: each order is decided once, its process agrees, and it has one
 // event of it.
 func TestPeopleBesideTimers(t *testing.T) {
