@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func listen(t *testing.T, talks ...talk) (address string) {
 	}
 	t.Cleanup(func() { l.Close() })
 	if len(talks) == 0 {
-		l.Close()
+		refuse(t, l)
 	}
 	go func() {
 		for n := 0; ; n++ {
@@ -43,7 +44,7 @@ func listen(t *testing.T, talks ...talk) (address string) {
 			}
 			speak := talks[min(n, len(talks)-1)]
 			if len(talks) > n+1 && talks[n+1] == nil {
-				l.Close()
+				refuse(t, l)
 			}
 			go func() {
 				defer conn.Close()
@@ -52,6 +53,20 @@ func listen(t *testing.T, talks ...talk) (address string) {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// refuse has a listener refuse connections and keep its port: a closed one's may be another test's server at once.
+func refuse(t *testing.T, l *net.TCPListener) {
+	socket, err := l.SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var refused error
+	err = socket.Control(func(fd uintptr) { refused = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+	if err := errors.Join(err, refused); err != nil {
+		t.Error(err)
+	}
 }
 
 func closes(*net.TCPConn, *bufio.Reader) {}
